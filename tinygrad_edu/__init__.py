@@ -1,0 +1,50 @@
+"""tinygrad_edu: a scalar autodiff engine to learn from, to draw with, and to run fast.
+
+>>> from tinygrad_edu import Value
+>>> x, y, z = Value(2.0, "x"), Value(3.0, "y"), Value(4.0, "z")
+>>> f = ((x + y) + (x * y)) * z
+>>> f.backward()
+>>> f.data, x.grad, y.grad, z.grad
+(44.0, 16.0, 12.0, 11.0)
+
+``Value``, ``grad`` and the functions of ``tinygrad_edu.functional`` (``exp``, ``relu``,
+``softmax``, ...) are at hand here. What needs more than the standard library loads when first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from tinygrad_edu import functional
+from tinygrad_edu.functional import *  # noqa: F403
+from tinygrad_edu.gradient import grad
+from tinygrad_edu.value import Value
+
+if TYPE_CHECKING:
+    from tinygrad_edu.drawing import draw as draw
+
+__version__ = "0.1.0"
+
+# name -> the module that holds it; imported when the name is first asked for
+_LAZY = {
+    "draw": "tinygrad_edu.drawing",
+}
+
+_SHADOWING = {"abs", "max", "pow", "sum"}  # reachable as tinygrad_edu.sum, but not through import *
+__all__ = [
+    "Value",
+    "grad",
+    *(name for name in functional.__all__ if name not in _SHADOWING),
+    *_LAZY,
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return getattr(import_module(_LAZY[name]), name)
+    raise AttributeError(f"module 'tinygrad_edu' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY})
