@@ -84,17 +84,17 @@ abs_: Op = _row("abs", "abs", 1, math.fabs, lambda y, a: (sign(a),), "the absolu
 
 
 def _pow(a: float, b: float) -> float:
-    result: float | complex = a**b
-    if isinstance(result, complex):
+    if a < 0.0 < b % 1.0:  # Python would answer with a complex number
         raise ValueError
-    return result
+    return a**b  # type: ignore[no-any-return]
 
 
 def _pow_gradients(y: Any, a: Any, b: Any) -> tuple[Any, ...]:
-    # da: b a^(b-1), and 0 where b is 0. db: y log a; at a = 0 it is 0, below it does not exist (nan).
+    # da: b a^(b-1), and 0 where b is 0. db: y log a; its limit at a = 0; nan below, where it has none.
     by_base = b * where(equal(b, 0.0), 0.0, pow_(where(equal(b, 0.0), 1.0, a), b - 1.0))
     log_a = log(where(less(0.0, a), a, 1.0))
-    return by_base, where(less(a, 0.0), math.nan, where(equal(a, 0.0), 0.0, y * log_a))
+    at_zero = where(equal(a, 0.0), where(less_equal(0.0, b), 0.0, y * -math.inf), math.nan)
+    return by_base, where(less(a, 0.0), math.nan, where(less(0.0, a), y * log_a, at_zero))
 
 
 _POW_DOMAIN = "needs a base >= 0, or an integer exponent"
@@ -212,9 +212,17 @@ acos: Op = _row(
 atan: Op = _row(
     "atan", "atan", 1, math.atan, lambda y, a: (1.0 / (1.0 + a * a),), "the arc tangent"
 )
+
+
+def _atan2_gradients(y: Any, a: Any, b: Any) -> tuple[Any, ...]:
+    radius = hypot(a, b)
+    radius = where(equal(radius, 0.0), 1.0, radius)  # at the origin torch says 0
+    return b / radius / radius, -a / radius / radius
+
+
 atan2: Op = _row(
-    "atan2", "atan2", 2, math.atan2, lambda y, a, b: (b / hypot(a, b) / hypot(a, b), -a / hypot(a, b) / hypot(a, b)),
-    "the angle of the point (b, a), in radians", sample=((0.5, 3.0), (-3.0, 3.0)),
+    "atan2", "atan2", 2, math.atan2, _atan2_gradients, "the angle of the point (b, a), in radians",
+    sample=((0.5, 3.0), (-3.0, 3.0)),
 )  # fmt: skip
 hypot: Op = _row(
     "hypot", "hypot", 2, math.hypot, lambda y, a, b: (a / y, b / y), "sqrt(a^2 + b^2) without overflow",
@@ -246,7 +254,7 @@ def _step(a: float) -> float:
 
 
 def _sign(a: float) -> float:
-    return a if a != a else float((a > 0.0) - (a < 0.0))
+    return float((a > 0.0) - (a < 0.0))
 
 
 sigmoid: Op = _row(
@@ -273,8 +281,8 @@ step: Op = _row(
     formula=lambda a: where(less_equal(0.0, a), 1.0, where(less(a, 0.0), -1.0, a)),
 )  # fmt: skip
 sign: Op = _row(
-    "sign", "sign", 1, _sign, _flat, "-1, 0 or 1",
-    formula=lambda a: where(less(0.0, a), 1.0, where(less(a, 0.0), -1.0, where(equal(a, 0.0), 0.0, a))),
+    "sign", "sign", 1, _sign, _flat, "-1, 0 or 1; 0 for nan, as in torch",
+    formula=lambda a: where(less(0.0, a), 1.0, where(less(a, 0.0), -1.0, 0.0)),
 )  # fmt: skip
 
 
@@ -296,8 +304,8 @@ def leaky_relu_with(slope: float) -> Op:
 
 
 def _share(a: Any, b: Any) -> Any:
-    """1 where a < b, one half where they tie, 0 elsewhere; nan counts as a tie, as in torch."""
-    return where(less(a, b), 1.0, where(less(b, a), 0.0, 0.5))
+    """0 where a < b, one half where they tie, else 1: with a nan both operands get 1, as in torch."""
+    return where(less(a, b), 0.0, where(equal(a, b), 0.5, 1.0))
 
 
 def _maximum(a: float, b: float) -> float:
@@ -309,11 +317,11 @@ def _minimum(a: float, b: float) -> float:
 
 
 maximum: Op = _row(
-    "maximum", "max", 2, _maximum, lambda y, a, b: (_share(b, a), _share(a, b)), "the larger of two",
+    "maximum", "max", 2, _maximum, lambda y, a, b: (_share(a, b), _share(b, a)), "the larger of two",
     formula=lambda a, b: where(equal(a, a), where(less_equal(b, a), a, b), a),
 )  # fmt: skip
 minimum: Op = _row(
-    "minimum", "min", 2, _minimum, lambda y, a, b: (_share(a, b), _share(b, a)), "the smaller of two",
+    "minimum", "min", 2, _minimum, lambda y, a, b: (_share(b, a), _share(a, b)), "the smaller of two",
     formula=lambda a, b: where(equal(a, a), where(less_equal(a, b), a, b), a),
 )  # fmt: skip
 
@@ -344,9 +352,9 @@ def _max(*operands: float) -> float:
 
 
 def _max_gradients(y: Any, *operands: Any) -> tuple[Any, ...]:
-    # nan is the maximum of any operands that hold one, and nan != nan: hence the second test
-    largest = [maximum(equal(a, y), 1.0 - equal(a, a)) for a in operands]
-    ties = sum_(*largest)
+    largest = [equal(a, y) for a in operands]
+    ties = sum_(*largest)  # 0 if there is a nan, which is not even equal to itself
+    ties = where(equal(ties, 0.0), math.nan, ties)
     return tuple(share / ties for share in largest)
 
 
