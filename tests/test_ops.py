@@ -164,7 +164,7 @@ def _rounded(exact: Fraction) -> float:
     try:
         return float(exact)
     except OverflowError:
-        return math.copysign(math.inf, exact)
+        return math.inf if exact > 0 else -math.inf
 
 
 @pytest.mark.parametrize("op", ALL_OPS, ids=op_id)

@@ -93,7 +93,9 @@ def _pow_gradients(y: Any, a: Any, b: Any) -> tuple[Any, ...]:
     # da: b a^(b-1), and 0 where b is 0. db: y log a; its limit at a = 0; nan below, where it has none.
     by_base = b * where(equal(b, 0.0), 0.0, pow_(where(equal(b, 0.0), 1.0, a), b - 1.0))
     log_a = log(where(less(0.0, a), a, 1.0))
-    at_zero = where(equal(a, 0.0), where(less_equal(0.0, b), 0.0, y * -math.inf), math.nan)
+    at_zero = where(
+        equal(a, 0.0), where(less_equal(0.0, b), 0.0, where(less(b, 0.0), -math.inf, b)), math.nan
+    )
     return by_base, where(less(a, 0.0), math.nan, where(less(0.0, a), y * log_a, at_zero))
 
 
