@@ -1,0 +1,59 @@
+"""A program for the PyPI package micrograd runs here with only its import changed."""
+
+from __future__ import annotations
+
+import random
+from types import SimpleNamespace
+from typing import Any
+
+import micrograd.engine
+import micrograd.nn
+import pytest
+import tinygrad_edu.nn
+
+import tinygrad_edu
+
+MICROGRAD = SimpleNamespace(Value=micrograd.engine.Value, nn=micrograd.nn)
+OURS = SimpleNamespace(Value=tinygrad_edu.Value, nn=tinygrad_edu.nn)
+
+
+def expression(lib: Any) -> list[float]:
+    """Every operator the package has, in a program of our own; returns numbers to compare."""
+    p, q = lib.Value(-1.5), lib.Value(2.25)
+    r = p * q - q**3 + 2 * p
+    s = (r + p).relu() + 3 - r / 4
+    s += -p + (p * 5).relu()
+    t = s**-1 + 10 / q - (7 - s)
+    t = sum([t, s, 1.0]) * 0.5
+    t.backward()
+    return [t.data, t.grad, p.grad, q.grad, r.grad, s.grad]
+
+
+def training(lib: Any) -> list[float]:
+    """Max-margin training of an MLP, the way the package's own demonstration is written."""
+    rng = random.Random(7)
+    xs = [[rng.uniform(-1, 1), rng.uniform(-1, 1)] for _ in range(12)]
+    ys = [1 if a * b > 0 else -1 for a, b in xs]
+    model = lib.nn.MLP(2, [5, 4, 1])
+    for parameter in model.parameters():  # the same start for both libraries
+        parameter.data = rng.uniform(-1, 1)
+    history = []
+    for k in range(6):
+        scores = [model(list(map(lib.Value, row))) for row in xs]
+        losses = [(1 + -y * score).relu() for y, score in zip(ys, scores)]
+        data_loss = sum(losses) * (1.0 / len(losses))
+        penalty = 1e-3 * sum(p * p for p in model.parameters())
+        total = data_loss + penalty
+        model.zero_grad()
+        total.backward()
+        for parameter in model.parameters():
+            parameter.data -= (0.5 - 0.05 * k) * parameter.grad
+        history.append(total.data)
+    return history + [p.grad for p in model.parameters()]
+
+
+@pytest.mark.parametrize("program", [expression, training])
+def test_same_numbers_as_micrograd(program: Any) -> None:
+    ours, theirs = program(OURS), program(MICROGRAD)
+    assert len(ours) == len(theirs)
+    assert ours == pytest.approx(theirs, rel=1e-11, abs=1e-13)
