@@ -1,0 +1,52 @@
+# The README's two commands are `make demo` and `make test`; CI runs the same targets.
+
+PYTHON ?= python3
+VENV ?= .venv
+PIP_ARGS ?=
+BIN := $(VENV)/bin
+# every dependency comes as a wheel: nothing is compiled on the user's machine
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: $(PIP_ARGS)
+
+.PHONY: demo demos test test-slow lint types format bench figures docs clean
+
+demo: $(VENV)/.demos
+	$(BIN)/python demos/main.py
+
+demos: $(VENV)/.demos
+	$(BIN)/python demos/all.py
+
+test: $(VENV)/.test
+	$(BIN)/python -m pytest
+
+test-slow: $(VENV)/.test
+	$(BIN)/python -m pytest -m slow
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.dev
+	$(BIN)/mypy
+
+format: $(VENV)/.dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.test
+	$(BIN)/python -m benchmarks
+
+figures: $(VENV)/.demos
+	$(BIN)/python -m docs.figures
+
+clean:
+	rm -rf $(VENV) build dist site *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+	$(INSTALL) --upgrade pip
+
+# one stamp per extra: pip runs again only when the dependencies change
+$(VENV)/.%: pyproject.toml | $(BIN)/python
+	$(INSTALL) --editable ".[$*]"
+	touch $@
