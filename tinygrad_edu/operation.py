@@ -81,9 +81,9 @@ class Op:
             wanted = "at least one operand" if self.arity is None else f"{self.arity} operand(s)"
             raise TypeError(f"{self.name} takes {wanted}, got {len(operands)}")
         recorder: type[Node] | None = None
-        for operand in operands:
-            if isinstance(operand, Node) and (recorder is None or operand.rank > recorder.rank):
-                recorder = type(operand)
+        for kind in set(map(type, operands)):
+            if issubclass(kind, Node) and (recorder is None or kind.rank > recorder.rank):
+                recorder = kind
         if recorder is not None:
             return recorder.record(self, operands)
         numbers = [to_float(operand, self.name) for operand in operands]

@@ -27,6 +27,11 @@ class Operators(Node):
                 return NotImplemented
         return op(left, right)
 
+    @classmethod
+    def unary(cls, op: Op, operand: Any) -> Any:
+        """Record an operation of one operand."""
+        return op(operand)
+
     def __add__(self, other: Any) -> Any:
         return self.binary(ops.add, self, other)
 
@@ -56,25 +61,27 @@ class Operators(Node):
             return self.binary(ops.pow_, self, exponent)
         if not is_number(exponent, "power"):
             return NotImplemented
-        return ops.power(float(exponent))(self)  # a constant exponent: the rule captures it
+        return self.unary(
+            ops.power(float(exponent)), self
+        )  # a constant exponent: the rule captures it
 
     def __rpow__(self, base: Any) -> Any:
         if not is_number(base, "exponential"):
             return NotImplemented
-        return ops.exponential(float(base))(self)
+        return self.unary(ops.exponential(float(base)), self)
 
     def __neg__(self) -> Any:
-        return ops.neg(self)
+        return self.unary(ops.neg, self)
 
     def __pos__(self) -> Any:
         return self
 
     def __abs__(self) -> Any:
-        return ops.abs_(self)
+        return self.unary(ops.abs_, self)
 
     def leaky_relu(self, slope: float = 0.01) -> Any:
         """Apply the leaky ReLU: ``x`` if ``x > 0``, else ``slope * x``."""
-        return ops.leaky_relu_with(float(slope))(self)
+        return self.unary(ops.leaky_relu_with(float(slope)), self)
 
     if TYPE_CHECKING:  # the methods made below
 
@@ -82,8 +89,15 @@ class Operators(Node):
 
 
 def _method(op: Op) -> Callable[..., Any]:
-    def method(self: Operators, *others: Any) -> Any:
-        return op(self, *others)
+    if op.arity == 1:
+
+        def method(self: Operators) -> Any:
+            return self.unary(op, self)
+
+    else:
+
+        def method(self: Operators, other: Any) -> Any:  # type: ignore[misc]
+            return op(self, other)
 
     method.__name__ = method.__qualname__ = op.name
     method.__doc__ = f"Apply {op.name}: {op.doc}."

@@ -80,18 +80,31 @@ class Value(Operators):
     @classmethod
     def record(cls, op: Op, operands: tuple[Any, ...]) -> Value:
         """Compute ``op`` and remember its operands; plain numbers become ``Constant`` leaves."""
-        nodes = tuple(
-            [x if isinstance(x, Value) else Constant(to_float(x, op.name)) for x in operands]
-        )
         try:
-            data = op.forward(*[x._data for x in nodes])
+            numbers = [x._data for x in operands]
+        except AttributeError:  # a plain number among them
+            operands = tuple(
+                [x if isinstance(x, Value) else Constant(to_float(x, op.name)) for x in operands]
+            )
+            numbers = [x._data for x in operands]
+        try:
+            data = op.forward(*numbers)
         except (ArithmeticError, ValueError) as error:
-            fail(op, nodes, error)
-        return _node(data, op, nodes)
+            fail(op, operands, error)
+        return _node(data, op, operands)
+
+    @classmethod
+    def unary(cls, op: Op, operand: Value) -> Value:
+        """Do what ``record`` does for one operand, where every nanosecond counts."""
+        try:
+            data = op.forward(operand._data)
+        except (ArithmeticError, ValueError) as error:
+            fail(op, (operand,), error)
+        return _node(data, op, (operand,))
 
     @classmethod
     def binary(cls, op: Op, left: Any, right: Any) -> Any:
-        """Do what ``record`` does for the operators, where every nanosecond counts."""
+        """Do what ``record`` does for two operands; foreign types give ``NotImplemented``."""
         if not isinstance(right, Value):
             if isinstance(right, Node) or not is_number(right, op.name):
                 return NotImplemented
