@@ -1,0 +1,116 @@
+"""Where each number of a lowered program lives while compiled code runs.
+
+There are three places. A *constant* is written into the code. A *shared* number, one that depends on
+shared inputs alone, is computed once per call and lives in the array ``shared``. A *lane* number
+depends on the row at hand; the rows of a tile are computed together, so each such number has as many
+neighbouring doubles in the array ``tile`` as a tile has lanes.
+
+    shared: [shared inputs | outputs, if nothing depends on rows | what segments hand each other]
+    tile:   [row inputs | outputs per row | sums over rows, per lane | what segments hand each other]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from tinygrad_edu.compiler.lowering import COPY
+from tinygrad_edu.compiler.program import Program
+
+CONST, SHARED, LANE = 0, 1, 2
+
+
+@dataclass
+class Request:
+    """What is to be compiled.
+
+    Attributes:
+        program: A lowered program.
+        places: For each input of the program ``(-1, i)``, shared input ``i``, or ``(m, j)``, column
+            ``j`` of row matrix ``m``.
+        widths: The number of columns of each row matrix.
+        each: Nodes wanted for every row (for the one evaluation, if there are no row matrices).
+        sums: Nodes wanted summed over the rows.
+        strict: No contraction, no reassociation, C library functions only.
+    """
+
+    program: Program
+    places: Sequence[tuple[int, int]]
+    widths: Sequence[int]
+    each: list[int]
+    sums: list[int]
+    strict: bool
+
+
+@dataclass
+class Layout:
+    """Places of the nodes; addresses count doubles in ``shared``, lanes-wide slots in ``tile``."""
+
+    program: Program
+    place: bytearray
+    address: list[int]
+    each: list[int]
+    sums: list[int]
+    shared_inputs: int
+    row_inputs: int
+    shared_size: int
+    tile_size: int
+    sum_base: int = 0
+    sum_index: dict[int, int] = field(default_factory=dict)
+
+    def reserve(self, node: int) -> int:
+        """Give a node a place in memory if it has none yet, and return its address."""
+        if self.address[node] < 0:
+            if self.place[node] == LANE:
+                self.address[node] = self.tile_size
+                self.tile_size += 1
+            else:
+                self.address[node] = self.shared_size
+                self.shared_size += 1
+        return self.address[node]
+
+
+def lay_out(request: Request) -> Layout:
+    """Decide the place of each node, and the addresses of inputs and outputs."""
+    program = request.program
+    offsets = [0]
+    for width in request.widths:
+        offsets.append(offsets[-1] + width)
+    shared_inputs = sum(matrix < 0 for matrix, _ in request.places)
+    place = bytearray(len(program))
+    address = [-1] * len(program)
+    for node, (matrix, index) in zip(program.inputs, request.places):
+        place[node] = SHARED if matrix < 0 else LANE
+        address[node] = index if matrix < 0 else offsets[matrix] + index
+    starts, flat, rows, codes = program.starts, program.operands, program.rows, program.codes
+    for node, code in enumerate(codes):
+        if rows[code] is not None:
+            place[node] = max([place[x] for x in flat[starts[node] : starts[node + 1]]])
+            if place[node] == CONST:  # rare, such as a gradient that is a constant expression
+                place[node] = SHARED
+    # Outputs stand side by side. One that is an input or a constant, that is wanted twice, or that
+    # is shared where rows are wanted, becomes a copy.
+    has_rows = bool(request.widths)
+    taken: set[int] = set()
+
+    def own(node: int, wanted: int) -> int:
+        if rows[codes[node]] is None or node in taken or place[node] != wanted:
+            node = program.add_unshared(COPY, [node])
+            place.append(wanted)
+            address.append(-1)
+        taken.add(node)
+        return node
+
+    target = LANE if has_rows else SHARED
+    each = [own(node, target) for node in request.each]
+    sums = [own(node, LANE) for node in request.sums]
+    base = offsets[-1] if has_rows else shared_inputs
+    for i, node in enumerate(each):
+        address[node] = base + i
+    size = base + len(each)
+    return Layout(
+        program, place, address, each, sums, shared_inputs, offsets[-1],
+        shared_size=shared_inputs if has_rows else size,
+        tile_size=size + len(sums) if has_rows else 0,
+        sum_base=size, sum_index={node: i for i, node in enumerate(sums)},
+    )  # fmt: skip

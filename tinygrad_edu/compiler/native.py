@@ -1,0 +1,183 @@
+"""From LLVM IR to code in memory: the machine at hand, and the cache of compiled objects on disk.
+
+The cache lives in ``$XDG_CACHE_HOME/tinygrad_edu/objects`` (``~/.cache`` if that is not set). A file
+is named by a hash of all that its content depends on: the IR, the CPU and its features, the versions.
+It is written to a temporary file and renamed, so processes may share the folder; it carries a
+checksum, and what does not match is compiled again. ``TINYGRAD_EDU_CACHE=0`` turns the cache off.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import tempfile
+import threading
+import time
+from functools import lru_cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+_FORMAT = "1"  # part of every cache key: raise it when the calling convention changes
+_LOCK = threading.RLock()  # LLVM contexts are not to be used by two threads at once
+
+
+def llvm() -> ModuleType:
+    """Return llvmlite's binding, set up for this machine.
+
+    Raises:
+        ImportError: If llvmlite or numpy is not installed.
+    """
+    try:
+        import llvmlite.binding as binding
+        import numpy  # noqa: F401
+    except ImportError as error:
+        raise ImportError(
+            'compile needs numpy and llvmlite: pip install "tinygrad-edu[fast]"'
+        ) from error
+    _initialise(binding)
+    return binding  # type: ignore[no-any-return]
+
+
+@lru_cache(maxsize=1)
+def _initialise(binding: Any) -> None:
+    binding.initialize_native_target()
+    binding.initialize_native_asmprinter()
+
+
+@lru_cache(maxsize=1)
+def machine() -> tuple[str, str]:
+    """Return the name of this CPU and its features, as LLVM writes them."""
+    binding = llvm()
+    try:
+        features = binding.get_host_cpu_features().flatten()
+    except RuntimeError:  # not known on every platform
+        features = ""
+    return binding.get_host_cpu_name(), features
+
+
+@lru_cache(maxsize=1)
+def native_lanes() -> int:
+    """Return how many doubles one vector register of this machine holds."""
+    features = machine()[1].split(",")
+    if "+avx512f" in features:
+        return 8
+    return 4 if "+avx" in features else 2
+
+
+@lru_cache(maxsize=1024)
+def has_symbol(name: str) -> bool:
+    """Is there a C function of this name in the running process?"""
+    return bool(llvm().address_of_symbol(name))
+
+
+@lru_cache(maxsize=4)
+def _target_machine(level: int) -> Any:
+    binding = llvm()
+    name, features = machine()
+    target = binding.Target.from_triple(binding.get_process_triple())
+    return target.create_target_machine(cpu=name, features=features, opt=level, jit=True)
+
+
+def compile_object(ir: str, level: int) -> tuple[bytes, bool]:
+    """Compile a module to an object file; return it and whether it came from the cache.
+
+    Args:
+        ir: The text of the module.
+        level: LLVM's code generation level, 0 to 3.
+    """
+    binding = llvm()
+    name, features = machine()
+    key = hashlib.sha256()
+    for part in (_FORMAT, str(level), name, features, binding_version(), ir):
+        key.update(part.encode())
+        key.update(b"\0")
+    path = _cached_file(key.hexdigest())
+    cached = _read(path)
+    if cached is not None:
+        return cached, True
+    with _LOCK:
+        module = binding.parse_assembly(ir, binding.create_context())
+        code = _target_machine(level).emit_object(module)
+    _write(path, code)
+    return code, False
+
+
+@lru_cache(maxsize=1)
+def binding_version() -> str:
+    """Return the versions of llvmlite and LLVM."""
+    import llvmlite
+
+    return f"{llvmlite.__version__} {llvm().llvm_version_info}"
+
+
+class Library:
+    """Object files, loaded and linked with each other; functions are called without the GIL."""
+
+    def __init__(self, objects: list[bytes]) -> None:
+        binding = llvm()
+        start = time.perf_counter()
+        with _LOCK:
+            empty = binding.parse_assembly("", binding.create_context())
+            name, features = machine()
+            target = binding.Target.from_triple(binding.get_process_triple())
+            own = target.create_target_machine(cpu=name, features=features, opt=1, jit=True)
+            self._engine = binding.create_mcjit_compiler(empty, own)
+            for code in objects:
+                self._engine.add_object_file(binding.ObjectFileRef.from_data(code))
+            self._engine.finalize_object()
+        self.seconds = time.perf_counter() - start
+
+    def function(self, name: str, arguments: int) -> Any:
+        """Return a function of pointers and integers, all passed as 64-bit words."""
+        address = self._engine.get_function_address(name)
+        if not address:
+            raise RuntimeError(f"the compiled library has no function {name}")
+        return ctypes.CFUNCTYPE(None, *[ctypes.c_size_t] * arguments)(address)
+
+
+# --- the cache ---
+
+
+def cache_folder() -> Path | None:
+    """Return the folder of compiled objects; ``None`` if the cache is turned off."""
+    if os.environ.get("TINYGRAD_EDU_CACHE") == "0":
+        return None
+    base = os.environ.get("XDG_CACHE_HOME")
+    root = Path(base) if base and os.path.isabs(base) else Path.home() / ".cache"
+    return root / "tinygrad_edu" / "objects"
+
+
+def _cached_file(key: str) -> Path | None:
+    folder = cache_folder()
+    return None if folder is None else folder / key[:2] / f"{key[2:]}.o"
+
+
+def _read(path: Path | None) -> bytes | None:
+    if path is None:
+        return None
+    try:
+        data = path.read_bytes()
+    except OSError:
+        return None
+    code = data[32:]
+    return code if hashlib.sha256(code).digest() == data[:32] and code else None
+
+
+def _write(path: Path | None, code: bytes) -> None:
+    if path is None:
+        return
+    temporary = ""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
+        with os.fdopen(handle, "wb") as file:
+            file.write(hashlib.sha256(code).digest() + code)
+        os.replace(temporary, path)
+    except OSError:  # a full disk or a read-only home costs time, not results
+        if temporary:
+            try:
+                os.unlink(temporary)
+            except OSError:
+                pass

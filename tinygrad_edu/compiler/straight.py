@@ -1,0 +1,94 @@
+"""Straight-line code: the operations of a program one after the other, values in registers.
+
+A chunk is one LLVM function of bounded size, so that the time LLVM takes grows linearly with the
+program. Numbers that a later chunk needs go through memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tinygrad_edu.compiler.layout import CONST, LANE, Layout
+from tinygrad_edu.compiler.scalar_ir import Writer, double, kind, mask
+
+CHUNK = 1500  # operations per function, n-ary ones counted with their terms
+
+
+def write_chunk(
+    writer: Writer, layout: Layout, nodes: Sequence[int], lanes: int, exported: bytearray
+) -> None:
+    """Write the operations of ``nodes``, storing those marked in ``exported``."""
+    program = layout.program
+    place, constants = layout.place, program.constants
+    values: dict[int, str] = {}
+
+    def value(node: int) -> str:
+        name = values.get(node)
+        if name is not None:
+            return name
+        if place[node] == CONST:
+            return writer.literal(constants[node], lanes)
+        if place[node] == LANE:
+            name = values[node] = writer.load("%tile", layout.address[node] * lanes, lanes)
+            return name
+        # a shared number is loaded where it is used: broadcasts are free, registers are not
+        scalar = writer.load("%shared", layout.address[node])
+        if lanes > 1:
+            return writer.splat(scalar, lanes)
+        values[node] = scalar
+        return scalar
+
+    for node in nodes:
+        op = program.op(node)
+        assert op is not None
+        operands = program.operands_of(node)
+        values[node] = result = _operation(writer, op.name, [value(x) for x in operands], lanes)
+        if node in layout.sum_index:
+            _accumulate(writer, result, layout.sum_base + layout.sum_index[node], lanes)
+        if exported[node]:
+            if place[node] == LANE:
+                writer.store(result, "%tile", layout.reserve(node) * lanes, lanes)
+            else:
+                writer.store(result, "%shared", layout.reserve(node))
+
+
+def _operation(writer: Writer, name: str, operands: list[str], lanes: int) -> str:
+    if name == "chain":
+        pairs = len(operands) // 2
+        if len(operands) % 2:
+            total, first = operands[-1], 0
+        else:
+            total, first = writer.operation("mul", [operands[0], operands[pairs]], lanes), 1
+        for a, b in zip(operands[first:pairs], operands[pairs + first : 2 * pairs]):
+            total = writer.multiply_add(a, b, total, lanes)
+        return total
+    if name in ("total", "max"):
+        total = operands[0]
+        for term in operands[1:]:
+            if name == "max":
+                total = writer.maximum(total, term, lanes)
+            else:
+                total = writer.operation("add", [total, term], lanes)
+        return total
+    if name == "take":
+        return writer.take(operands[0], operands[1:], lanes)
+    return writer.operation(name, operands, lanes)
+
+
+def _accumulate(writer: Writer, value: str, slot: int, lanes: int) -> None:
+    """Add a value to its sums per lane, in the lanes that hold a row."""
+    ty = kind(lanes)
+    if "active" not in writer.masks:
+        iota = ", ".join(f"i64 {i}" for i in range(lanes))
+        first = writer.let(f"insertelement <{lanes} x i64> poison, i64 %count, i64 0")
+        count = writer.let(
+            f"shufflevector <{lanes} x i64> {first}, <{lanes} x i64> poison, "
+            f"<{lanes} x i32> zeroinitializer"
+        )
+        writer.masks["active"] = writer.let(f"icmp ult <{lanes} x i64> <{iota}>, {count}")
+    held = writer.let(
+        f"select {mask(lanes)} {writer.masks['active']}, {ty} {value}, "
+        f"{ty} {writer.splat(double(0.0), lanes)}"
+    )
+    before = writer.load("%tile", slot * lanes, lanes)
+    writer.store(writer.let(f"fadd {ty} {before}, {held}"), "%tile", slot * lanes, lanes)
