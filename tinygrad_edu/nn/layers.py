@@ -1,0 +1,234 @@
+"""Neurons, layers of them, and networks of layers.
+
+A neuron computes ``f(w . x + b)``. The sum is a single n-ary ``dot`` node, which is what makes the
+engine fast; ``expanded=True`` records every ``*`` and ``+`` instead, with the same values and
+gradients. Source: the notes, sections 'Multi-layer Perceptron' and 'Multi-layer Feedforward Neural
+Networks'. The interface (``MLP(2, [16, 16, 1])``, ``w``, ``b``, ``neurons``, ``layers``,
+``nonlin``) is that of micrograd's ``nn``, so its programs run here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tinygrad_edu import ops
+from tinygrad_edu.nn.initialization import (
+    Activation,
+    Initialization,
+    Seed,
+    activation_function,
+    activation_name,
+    identity,
+    initial_weight,
+    random_source,
+)
+from tinygrad_edu.nn.module import Module
+from tinygrad_edu.operation import Node
+from tinygrad_edu.value import Constant, Value
+
+
+class Neuron(Module):
+    """One neuron, ``activation(w . x + b)``.
+
+    Args:
+        nin: Number of inputs.
+        activation: ``"relu"`` (default), ``"sigmoid"``, ``"tanh"``, ``"step"``, ``"identity"``,
+            ``"leaky_relu"``, ``"softplus"``, or any function of one node.
+        nonlin: micrograd's switch: ``True`` for ReLU, ``False`` for identity.
+        bias: Whether there is a ``b``; it starts at 0.
+        initialization: ``"auto"`` (default), ``"xavier"``, ``"he"``, ``"uniform"``, ``"zeros"``, or
+            a function ``(random.Random, n_in, n_out) -> float``.
+        seed: A whole number, a ``random.Random``, or ``None`` for fresh entropy.
+        expanded: Record single ``+`` and ``*`` nodes.
+        nout: Width of the layer that the neuron is part of, for the initialization.
+
+    Raises:
+        TypeError, ValueError: For arguments that are none of these.
+
+    >>> neuron = Neuron(2, "relu")
+    >>> neuron.load_state_dict({"w": [1.0, -2.0], "b": 0.5})
+    >>> neuron([3.0, 1.0]).data
+    1.5
+    """
+
+    def __init__(
+        self,
+        nin: int,
+        activation: str | bool | Activation = "relu",
+        *,
+        nonlin: bool | None = None,
+        bias: bool = True,
+        initialization: Initialization = "auto",
+        seed: Seed = None,
+        expanded: bool = False,
+        nout: int = 1,
+    ) -> None:
+        self.nin = check_count(nin, "nin")
+        self.activation = activation_function(activation if nonlin is None else nonlin)
+        weight, source = initial_weight(initialization, self.activation), random_source(seed)
+        self.w: list[Any] = [Value(weight(source, nin, nout)) for _ in range(nin)]
+        self.b: Any = Value(0.0) if bias else None
+        self.expanded = expanded
+
+    def __call__(self, x: Any) -> Any:
+        return self.activation(self.score(x))
+
+    def score(self, x: Any) -> Any:
+        """Return ``w . x + b``, what goes into the activation.
+
+        Raises:
+            ValueError: If ``x`` does not hold ``nin`` numbers or nodes.
+        """
+        return self._sum(as_inputs(x, self.nin, self.w[0]))
+
+    def _sum(self, x: Sequence[Any]) -> Any:
+        if not self.expanded:
+            return ops.dot(*self.w, *x) if self.b is None else ops.dot(*self.w, *x, self.b)
+        total = self.b  # as dot adds up: from the bias on, from left to right
+        for weight, value in zip(self.w, x):
+            total = weight * value if total is None else total + weight * value
+        return total
+
+    @property
+    def nonlin(self) -> bool:
+        """micrograd's name for "this neuron is not linear"."""
+        return self.activation is not identity
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.nin}, {activation_name(self.activation)!r})"
+
+
+class Layer(Module):
+    """``nout`` neurons that look at the same ``nin`` inputs; the options are those of ``Neuron``.
+
+    Returns a list of nodes, or the node itself where there is one neuron.
+
+    >>> layer = Layer(2, 3, "tanh", initialization="zeros")
+    >>> [node.data for node in layer([1.0, 2.0])]
+    [0.0, 0.0, 0.0]
+    """
+
+    def __init__(
+        self,
+        nin: int,
+        nout: int,
+        activation: str | bool | Activation = "relu",
+        *,
+        seed: Seed = None,
+        **options: Any,
+    ) -> None:
+        self.nin, self.nout = check_count(nin, "nin"), check_count(nout, "nout")
+        source = random_source(seed)
+        self.neurons = [
+            Neuron(nin, activation, seed=source, nout=nout, **options) for _ in range(nout)
+        ]
+
+    def __call__(self, x: Any) -> Any:
+        # Inputs become constants here, once for the layer and not once for each neuron.
+        inputs = as_inputs(x, self.nin, self.neurons[0].w[0])
+        outputs = [neuron.activation(neuron._sum(inputs)) for neuron in self.neurons]
+        return outputs[0] if self.nout == 1 else outputs
+
+    def __repr__(self) -> str:
+        kinds = {activation_name(neuron.activation) for neuron in self.neurons}
+        return f"{type(self).__name__}({self.nin}, {self.nout}, {'/'.join(sorted(kinds))!r})"
+
+
+class MLP(Module):
+    """A multi-layer perceptron: layers in sequence, the outputs of one the inputs of the next.
+
+    Args:
+        nin: Number of inputs.
+        nouts: Number of neurons in each layer, the last one being the output.
+        activation: That of the hidden layers; or a list with one for each layer, output included.
+        output: The activation of the last layer, ``"identity"`` by default.
+        seed: A whole number, a ``random.Random``, or ``None`` for fresh entropy.
+        options: ``bias``, ``initialization``, ``expanded``, as for ``Neuron``.
+
+    Raises:
+        TypeError, ValueError: For arguments that are none of these.
+
+    >>> model = MLP(2, [16, 16, 1], seed=1)
+    >>> model
+    MLP(2 -> 16 relu -> 16 relu -> 1 identity, 337 parameters)
+    >>> type(model([1.0, 2.0])).__name__
+    'Value'
+    """
+
+    def __init__(
+        self,
+        nin: int,
+        nouts: Sequence[int],
+        activation: str | Activation | Sequence[str | Activation] = "relu",
+        output: str | Activation = "identity",
+        *,
+        seed: Seed = None,
+        **options: Any,
+    ) -> None:
+        self.nin, self.nouts = check_count(nin, "nin"), tuple(nouts)
+        if not self.nouts:
+            raise ValueError("nouts: expected the width of at least one layer, got none")
+        if isinstance(activation, Sequence) and not isinstance(activation, str):
+            activations = list(activation)
+            if len(activations) != len(self.nouts):
+                raise ValueError(
+                    f"activation: expected one for each of {len(self.nouts)} layers, "
+                    f"got {len(activations)}"
+                )
+        else:
+            activations = [activation] * (len(self.nouts) - 1) + [output]
+        source = random_source(seed)
+        self.layers = [
+            Layer(a, b, f, seed=source, **options)
+            for a, b, f in zip((nin, *self.nouts), self.nouts, activations)
+        ]
+
+    def __call__(self, x: Any) -> Any:
+        for layer in self.layers:
+            x = layer(x)
+        return x
+
+    def __repr__(self) -> str:
+        steps = [
+            f"{layer.nout} {activation_name(layer.neurons[0].activation)}" for layer in self.layers
+        ]
+        shape = " -> ".join([str(self.nin), *steps])
+        return f"{type(self).__name__}({shape}, {len(self.parameters())} parameters)"
+
+
+def check_count(count: Any, name: str) -> int:
+    """Return ``count`` if it is a whole number from 1 on.
+
+    Raises:
+        TypeError, ValueError: If it is not; ``name`` starts the message.
+
+    >>> check_count(3, "nin")
+    3
+    """
+    if not isinstance(count, int) or isinstance(count, bool):
+        raise TypeError(f"{name}: expected a whole number, got {type(count).__name__} {count!r}")
+    if count < 1:
+        raise ValueError(f"{name}: expected at least 1, got {count}")
+    return count
+
+
+def as_inputs(x: Any, nin: int, weight: Any) -> Sequence[Any]:
+    """Return the inputs as ``nin`` operands; a single number stands for a list of one.
+
+    Numbers that will meet Values become constants.
+
+    Raises:
+        ValueError: If there are more or fewer than ``nin``.
+        TypeError: If an input is no number.
+
+    >>> as_inputs(3.0, 1, Value(1.0))
+    [Constant(data=3.0, grad=0.0)]
+    """
+    if isinstance(x, Node) or not hasattr(x, "__len__"):
+        x = [x]
+    if len(x) != nin:
+        raise ValueError(f"expected {nin} input(s), got {len(x)}")
+    if isinstance(weight, Value):
+        return [value if isinstance(value, Node) else Constant(value) for value in x]
+    return x if isinstance(x, (list, tuple)) else list(x)

@@ -1,0 +1,177 @@
+"""Losses: how wrong one prediction is, as a node that can be differentiated.
+
+A loss is a function of one example, ``loss(prediction, target)``, and knows what training has to
+know about it (``loss.py``). Predictions are a node or, where a model has several outputs, a list.
+
+Sources: the notes, sections 'Optimization' (squared error), 'Logistic Regression' (its L2 loss),
+'Multi-Class Logistic Regression' and 'Measuring Accuracy' (likelihood and log-likelihood).
+
+>>> from tinygrad_edu import Value
+>>> cross_entropy([Value(0.0), Value(0.0)], 1).data        # two classes, no idea: log 2
+0.6931471805599453
+>>> squared_error(3.0, 1.0)                                # 1/2 (1 - 3)^2
+2.0
+
+Labels of two classes are 1 and 0, or 1 and -1; of K classes 0 to K - 1, or one-hot lists ``t_k``
+(or probabilities that add up to 1). The functions use arithmetic and table operations only, without
+branches on numbers, so they can be compiled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from tinygrad_edu import functional, ops
+from tinygrad_edu.nn.loss import Loss
+
+
+def _several(prediction: Any) -> bool:
+    return isinstance(prediction, (list, tuple))
+
+
+def _square(x: Any) -> Any:
+    return x * x
+
+
+def _squared_error(prediction: Any, target: Any) -> Any:
+    """1/2 (y - h)^2, summed over the outputs; over a batch 1/2 ||y - Xw||^2."""
+    if not _several(prediction):
+        return 0.5 * _square(target - prediction)
+    return 0.5 * functional.sum([_square(t - p) for p, t in zip(prediction, target)])
+
+
+def _mean_squared_error(prediction: Any, target: Any) -> Any:
+    """(y - h)^2, averaged over outputs and examples."""
+    if not _several(prediction):
+        return _square(target - prediction)
+    return functional.mean([_square(t - p) for p, t in zip(prediction, target)])
+
+
+def _logistic_loss(probability: Any, target: Any) -> Any:
+    """The notes' L2 loss of logistic regression, 1/2 (y - h_w(x))^2 with y = 1 or 0."""
+    return 0.5 * _square(functional.greater(target, 0.0) - probability)
+
+
+def _log_likelihood(logits: Any, target: Any) -> Any:
+    """log P(y | x; w) of the softmax of K logits, or of the sigmoid of one."""
+    if not _several(logits):
+        return ops.log_sigmoid(functional.where(functional.greater(target, 0.0), logits, -logits))
+    if _several(target):  # sum_k t_k log p_k
+        return functional.dot(target, functional.log_softmax(logits))
+    return functional.take(logits, target) - functional.logsumexp(logits)
+
+
+def _cross_entropy(logits: Any, target: Any) -> Any:
+    """-log P(y | x; w) of the softmax of K logits, or of the sigmoid of one."""
+    if not _several(logits):
+        return ops.softplus(functional.where(functional.greater(target, 0.0), -logits, logits))
+    if _several(target):
+        return -functional.dot(target, functional.log_softmax(logits))
+    return functional.logsumexp(logits) - functional.take(logits, target)
+
+
+def probability_of(probabilities: Any, target: Any) -> Any:
+    """Return P(y | x): the probability that a prediction gives to its target.
+
+    ``probabilities`` is P(y = +1), or a list of K; of one-hot targets t it is prod_k p_k^t_k.
+
+    >>> probability_of(0.9, -1), probability_of([0.2, 0.8], 1), probability_of([0.2, 0.8], [0, 1])
+    (0.09999999999999998, 0.8, 0.8)
+    """
+    if not _several(probabilities):
+        positive = functional.greater(target, 0.0)
+        return functional.where(positive, probabilities, 1.0 - probabilities)
+    if _several(target):
+        return _product([functional.pow(p, t) for p, t in zip(probabilities, target)])
+    return functional.take(probabilities, target)
+
+
+def likelihood(predictions: Iterable[Any], targets: Iterable[Any]) -> Any:
+    """Return the product over the examples of P(y_i | x_i; w), the notes' likelihood.
+
+    For small n: the product of many probabilities underflows to 0 (some hundred examples are
+    enough). ``log_likelihood`` is the form for any n.
+
+    Raises:
+        ValueError: If there are no examples, or not one target for each prediction.
+
+    >>> likelihood([0.5, 0.9], [1, 1]), likelihood([[0.25, 0.75]], [1])
+    (0.45, 0.75)
+    """
+    first, second = list(predictions), list(targets)
+    if len(first) != len(second) or not first:
+        raise ValueError(
+            "likelihood: expected as many predictions as targets, at least one; "
+            f"got {len(first)} and {len(second)}"
+        )
+    return _product([probability_of(p, t) for p, t in zip(first, second)])
+
+
+def _product(factors: Sequence[Any]) -> Any:
+    product = factors[0]
+    for factor in factors[1:]:
+        product = product * factor
+    return product
+
+
+def _log_loss(probabilities: Any, target: Any) -> Any:
+    """-log P(y | x; w), given probabilities; of logits, cross_entropy is the stable way."""
+    if _several(probabilities) and _several(target):
+        return -functional.dot(target, [ops.log(p) for p in probabilities])
+    return -ops.log(probability_of(probabilities, target))
+
+
+def _hinge(scores: Any, target: Any) -> Any:
+    """max(0, 1 - y s) for y = 1 or -1; for K scores the mean over k of max(0, 1 + s_k - s_y)."""
+    if not _several(scores):
+        margin = functional.where(functional.greater(target, 0.0), scores, -scores)
+        return ops.relu(1.0 - margin)
+    true = functional.dot(target, scores) if _several(target) else functional.take(scores, target)
+    terms = [ops.relu(1.0 + s - true) for s in scores]
+    return (functional.sum(terms) - 1.0) / len(scores)  # the true class itself adds relu(1) = 1
+
+
+squared_error = Loss(_squared_error, "squared error", reduction="sum")
+mean_squared_error = Loss(_mean_squared_error, "mean squared error")
+logistic_loss = Loss(
+    _logistic_loss, "L2 logistic loss", reduction="sum", takes="probabilities", targets="sign"
+)
+log_likelihood = Loss(
+    _log_likelihood,
+    "log-likelihood",
+    reduction="sum",
+    takes="logits",
+    targets="class",
+    maximize=True,
+)
+negative_log_likelihood = Loss(
+    _cross_entropy, "negative log-likelihood", reduction="sum", takes="logits", targets="class"
+)
+cross_entropy = Loss(_cross_entropy, "cross-entropy", takes="logits", targets="class")
+log_loss = Loss(_log_loss, "log loss", takes="probabilities", targets="class")
+hinge = Loss(_hinge, "hinge", takes="scores", targets="class")
+
+
+class L2:
+    """L2 regularisation: ``strength * (p_1^2 + p_2^2 + ...)``, to be added to a loss.
+
+    Raises:
+        ValueError: If the strength is negative or not finite.
+
+    >>> L2(0.5)([1.0, 2.0])
+    2.5
+    """
+
+    def __init__(self, strength: float) -> None:
+        if not 0.0 <= strength < float("inf"):
+            raise ValueError(f"strength: expected a number >= 0, got {strength!r}")
+        self.strength = float(strength)
+
+    def __call__(self, parameters: Iterable[Any]) -> Any:
+        """Return the penalty as a node."""
+        all_of_them = tuple(parameters)
+        return self.strength * ops.dot(*all_of_them, *all_of_them) if all_of_them else 0.0
+
+    def __repr__(self) -> str:
+        return f"L2({self.strength:g})"

@@ -1,0 +1,150 @@
+"""What all optimizers have in common: a learning rate, a state, a count of steps, the step itself.
+
+An optimizer states one step for one number, in ``update``, as arithmetic without branches: it runs
+on floats here, and on a compiler's symbols. The optimizers themselves are in ``optimizers.py``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from tinygrad_edu.operation import to_float
+from tinygrad_edu.optim.schedules import Constant, Schedule
+
+State = tuple[Any, ...]
+
+
+class Optimizer:
+    """Base class: the learning rate, the state of each parameter, and the step itself.
+
+    A subclass defines ``update``, and ``initial``: the state of a parameter before the first step.
+
+    Args:
+        learning_rate: The size alpha of the steps: a number above 0, or a ``Schedule``.
+        maximize: Go up the gradient instead of down.
+
+    Attributes:
+        steps: How many steps have been taken.
+        epochs: How many epochs have ended, for schedules that count these; ``fit`` counts, a loop
+            of one's own calls ``end_epoch()``.
+
+    Raises:
+        TypeError, ValueError: If an argument is out of range.
+    """
+
+    initial: State = ()
+
+    def __init__(self, learning_rate: float | Schedule, *, maximize: bool = False) -> None:
+        if not isinstance(learning_rate, Schedule):
+            learning_rate = Constant(to_float(learning_rate, "learning_rate"))
+        self.schedule = learning_rate
+        self.maximize = maximize
+        self.steps = 0
+        self.epochs = 0
+        self._state: list[State] = []
+
+    def update(
+        self, parameter: Any, gradient: Any, state: State, learning_rate: Any, step: Any
+    ) -> tuple[Any, State]:
+        """Return the parameter after one step down the gradient, and its state.
+
+        Args:
+            parameter: Its present number.
+            gradient: The derivative of the loss by it (``step`` hands in the negative derivative
+                where something is maximized).
+            state: What this method returned the last time, ``initial`` before.
+            learning_rate: The learning rate of this step.
+            step: The number of this step, from 1.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not say how it steps: define update")
+
+    @property
+    def learning_rate(self) -> float:
+        """The learning rate of the next step."""
+        return self.learning_rate_after(0)
+
+    def learning_rate_after(self, steps: int) -> float:
+        """Return the learning rate of the step that follows ``steps`` more steps of this epoch."""
+        return self.schedule(self.steps + steps if self.schedule.per == "step" else self.epochs)
+
+    def step(self, parameters: Iterable[Any]) -> None:
+        """Move the parameters by one step, according to their ``.grad``.
+
+        Args:
+            parameters: The same Values, in the same order, at each step.
+
+        Raises:
+            ValueError: If there are more or fewer of them than at the last step.
+            FloatingPointError: If a parameter would become nan or infinite. All are then unchanged.
+        """
+        moved = list(parameters)
+        before = self._state or [self.initial] * len(moved)
+        if len(before) != len(moved):
+            raise ValueError(
+                f"{type(self).__name__}.step: expected the {len(before)} parameters of the steps "
+                f"before, got {len(moved)}"
+            )
+        rate, number = self.learning_rate, self.steps + 1
+        sign = -1.0 if self.maximize else 1.0
+        update = self.update
+        after = [update(p.data, sign * p.grad, s, rate, number) for p, s in zip(moved, before)]
+        for i, (data, _) in enumerate(after):
+            if not math.isfinite(data):
+                raise FloatingPointError(
+                    f"{type(self).__name__}.step {number}: parameter {i} would become {data} "
+                    f"(gradient {moved[i].grad}, learning rate {rate:g})"
+                )
+        for parameter, (data, _) in zip(moved, after):
+            parameter.data = data
+        self._state = [state for _, state in after]
+        self.steps = number
+
+    def end_epoch(self) -> None:
+        """Count one epoch, for schedules with ``per="epoch"``."""
+        self.epochs += 1
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what is needed to go on later, bit for bit, as numbers, lists and texts.
+
+        >>> from tinygrad_edu.optim import Adam
+        >>> Adam(0.1).state_dict()
+        {'kind': 'Adam', 'steps': 0, 'epochs': 0, 'state': []}
+        """
+        return {
+            "kind": type(self).__name__,
+            "steps": self.steps,
+            "epochs": self.epochs,
+            "state": [list(state) for state in self._state],
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from a ``state_dict``; on error nothing is changed.
+
+        Raises:
+            ValueError: If it belongs to another kind of optimizer or is damaged.
+        """
+        kind, here = state.get("kind"), type(self).__name__
+        if kind != here:
+            raise ValueError(f"load_state_dict: expected the state of {here}, got {kind!r}")
+        try:
+            steps, epochs = int(state["steps"]), int(state["epochs"])
+            states = [tuple(to_float(x, "state") for x in entry) for entry in state["state"]]
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"load_state_dict: damaged state of {here}: {error!r}") from error
+        if any(len(entry) != len(self.initial) for entry in states) or min(steps, epochs) < 0:
+            raise ValueError(
+                f"load_state_dict: expected {len(self.initial)} numbers for each parameter "
+                f"of {here}, and counts from 0"
+            )
+        self.steps, self.epochs, self._state = steps, epochs, states
+
+    def __repr__(self) -> str:
+        counters = ("schedule", "steps", "epochs", "_state")
+        constant = isinstance(self.schedule, Constant)
+        shown = [f"{self.schedule.start:g}" if constant else repr(self.schedule)]
+        for name, value in vars(self).items():
+            if name not in counters and value is not False:
+                shown.append(f"{name}={value!r}")
+        return f"{type(self).__name__}({', '.join(shown)})"

@@ -1,0 +1,264 @@
+"""``fit``: the loop of the notes' Algorithms 1 to 3, in batches, with everything kept in a history.
+
+Source: the notes, sections 'Optimization' (full, stochastic and mini-batch gradient descent,
+learning rate decay) and 'The Backpropagation Algorithm' (compute gradients, update the parameters,
+repeat until they converge).
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from importlib import import_module
+from time import perf_counter
+from typing import Any
+
+from tinygrad_edu.nn.initialization import Seed, random_source
+from tinygrad_edu.nn.loss import Loss, as_loss
+from tinygrad_edu.nn.module import Module
+from tinygrad_edu.optim import Optimizer, Schedule
+from tinygrad_edu.training.engine import EagerEngine, Measured, StepEngine, evaluate_on
+from tinygrad_edu.training.history import History
+from tinygrad_edu.training.problem import Problem, checked, held_out_data, make_problem
+
+Criterion = Callable[[History], Any]
+Callback = Callable[[Any, History], Any]
+
+
+def fit(
+    model: Module,
+    X: Any,
+    y: Any,
+    *,
+    loss: Loss | Callable[[Any, Any], Any],
+    optimizer: Optimizer | None = None,
+    learning_rate: float | Schedule | None = None,
+    batch: int | str = "full",
+    epochs: int = 100,
+    until: Criterion | Iterable[Criterion] = (),
+    validation: tuple[Any, Any] | None = None,
+    penalty: Callable[[Sequence[Any]], Any] | None = None,
+    clip_norm: float | None = None,
+    clip_value: float | None = None,
+    seed: Seed = None,
+    callbacks: Iterable[Callback] = (),
+    progress: bool | None = None,
+    record: int = 0,
+    restore_best: bool = False,
+    history: History | None = None,
+    compiled: bool = False,
+) -> History:
+    """Train a model on examples ``X`` with targets ``y``; return the history of the training.
+
+    Args:
+        model: Its parameters are changed in place.
+        X: n rows of numbers: nested sequences, a numpy array, a pandas frame.
+        y: n targets, as the loss takes them.
+        loss: One of ``tinygrad_edu.nn.losses``, or any function ``(prediction, target) -> node``
+            of one example, which is then averaged over the examples. Losses of logits get
+            ``model.logits(x)`` where the model has that method, other losses ``model(x)``.
+        optimizer: How to step. By default ``GradientDescent(learning_rate)``, or
+            ``GradientAscent`` for a loss to be maximized.
+        learning_rate: Instead of an optimizer; 0.1 by default.
+        batch: ``"full"``: one step for each epoch, on all rows. 1: n steps, each on one random row
+            (stochastic gradient descent). m: the rows are shuffled and taken m at a time; the last
+            batch may be short (mini-batch gradient descent).
+        epochs: How many epochs at most.
+        until: Convergence criteria, such as ``GradientNorm``, ``LossChange``, ``Patience``, or any
+            function of the history that returns something true (a reason) to stop.
+        validation: Held-out ``(X, y)``, measured after each epoch.
+        penalty: A function of the parameters added to the loss, such as ``L2(0.001)``; where the
+            loss is maximized it is subtracted.
+        clip_norm, clip_value: Limit the length, or each component, of the gradient.
+        seed: A whole number or a ``random.Random`` for the order of the rows; ``None`` for fresh
+            entropy. The same seed gives the same training.
+        callbacks: Called as ``callback(model, history)`` after each epoch.
+        progress: Show a progress bar (needs tqdm): ``None``, only if stderr is a terminal.
+        record: Keep the parameters of every so many epochs in ``history.snapshots``; 0: none.
+        restore_best: At the end set the parameters to those of the best epoch.
+        history: Go on with this history. Where optimizer and ``random.Random`` are kept as well, a
+            training in two parts equals the training in one, bit for bit.
+        compiled: Run the epochs in native code (extra ``[fast]``).
+
+    Returns:
+        The history. After Ctrl-C, the history so far, with the model at its best epoch.
+
+    Raises:
+        TypeError, ValueError: Before the first step, if an argument or the data are unusable.
+        FloatingPointError: If the loss or a gradient is not finite; names epoch, batch and learning
+            rate. The parameters are left as they were before that step.
+        ImportError: If ``compiled`` and the extra is not installed.
+
+    >>> from tinygrad_edu.nn import LinearRegression, squared_error
+    >>> line = LinearRegression(1, seed=0)
+    >>> history = fit(line, [[0.0], [1.0], [2.0]], [1.0, 3.0, 5.0], loss=squared_error.mean(),
+    ...               learning_rate=0.3, epochs=500)
+    >>> [round(p.data, 6) for p in line.parameters()]
+    [2.0, 1.0]
+    """
+    # 1. Everything is checked before anything changes.
+    loss = as_loss(loss)
+    problem = make_problem(model, X, y, loss, optimizer, learning_rate)
+    problem.penalty, problem.clip_norm, problem.clip_value = penalty, clip_norm, clip_value
+    for name, limit in (("clip_norm", clip_norm), ("clip_value", clip_value)):
+        if limit is not None and not limit > 0.0:
+            raise ValueError(f"{name}: expected a number above 0, got {limit!r}")
+    held_out = None if validation is None else held_out_data(problem, validation)
+    batches = _batches(batch, len(problem.rows), random_source(seed))
+    criteria = [until] if callable(until) else list(until)
+    observers = list(callbacks)
+    for name, number in (("epochs", epochs), ("record", record)):
+        if not isinstance(number, int) or isinstance(number, bool) or number < 0:
+            raise ValueError(f"{name}: expected a whole number from 0, got {number!r}")
+    engine = _engine(problem, compiled)
+    # 2. The epochs.
+    if history is None:
+        history = History(maximize=loss.maximize)
+    keeper = _Keeper(problem, history, before=batch == "full" and held_out is None, record=record)
+    history.stopped = ""
+    bar = _progress_bar(progress, epochs)
+    try:
+        for _ in range(epochs):
+            started = perf_counter()
+            keeper.epoch_starts()
+            measured = engine.epoch(batches(), len(history) + 1)
+            problem.optimizer.end_epoch()
+            held = engine.evaluate(*held_out) if held_out else None
+            _write(history, measured, len(problem.rows), held, len(held_out[0]) if held_out else 0)
+            history.seconds.append(perf_counter() - started)
+            keeper.epoch_ends()
+            if bar is not None:
+                bar.update()
+                bar.set_postfix_str(f"loss {history.loss[-1]:.4g}")
+            for observer in observers:
+                observer(model, history)
+            reason = next(filter(None, (criterion(history) for criterion in criteria)), None)
+            if reason:
+                history.stopped = reason if isinstance(reason, str) else "converged"
+                break
+        history.stopped = history.stopped or f"all {epochs} epochs done"
+        if restore_best:
+            keeper.restore()
+    except KeyboardInterrupt:
+        history.stopped = "interrupted"
+        keeper.restore()
+    finally:
+        if bar is not None:
+            bar.close()
+    return history
+
+
+def evaluate(
+    model: Module,
+    X: Any,
+    y: Any,
+    *,
+    loss: Loss,
+    penalty: Callable[[Sequence[Any]], Any] | None = None,
+) -> tuple[float, float | None]:
+    """Return a model's loss and accuracy on data; accuracy is ``None`` where targets are numbers.
+
+    Raises:
+        TypeError, ValueError: If the data are unusable.
+
+    >>> from tinygrad_edu.nn import LogisticRegression, cross_entropy
+    >>> model = LogisticRegression(1, initialization="zeros")
+    >>> evaluate(model, [[1.0], [2.0]], [0, 1], loss=cross_entropy)
+    (0.6931471805599453, 0.5)
+    """
+    loss = as_loss(loss)
+    rows, targets = checked(model, loss, X, y, "")
+    measured = evaluate_on(model, rows, targets, loss, penalty)
+    return measured.loss, None if measured.correct is None else measured.correct / len(rows)
+
+
+def _batches(batch: int | str, n: int, source: random.Random) -> Callable[[], list[Sequence[int]]]:
+    """Return the function that draws the batches of an epoch, as lists of row numbers."""
+    if batch == "full":
+        return lambda: [range(n)]
+    if not isinstance(batch, int) or isinstance(batch, bool) or batch < 1:
+        raise ValueError(f"batch: expected 'full' or a whole number from 1, got {batch!r}")
+    if batch == 1:
+        return lambda: [[source.randrange(n)] for _ in range(n)]
+
+    def shuffled() -> list[Sequence[int]]:
+        order = list(range(n))
+        source.shuffle(order)
+        return [order[i : i + batch] for i in range(0, n, batch)]
+
+    return shuffled
+
+
+def _engine(problem: Problem, compiled: bool) -> StepEngine:
+    if not compiled:
+        return EagerEngine(problem)
+    try:
+        compiler = import_module("tinygrad_edu.compiler.training")
+    except ImportError as error:
+        raise ImportError(
+            'fit(compiled=True) needs numpy and llvmlite: pip install "tinygrad_edu[fast]"'
+        ) from error
+    engine: StepEngine = compiler.CompiledEngine(problem)
+    return engine
+
+
+class _Keeper:
+    """Keeps the parameters of the best epoch, and the snapshots that were asked for.
+
+    Over a full batch the loss of an epoch belongs to the parameters ``before`` its step.
+    """
+
+    def __init__(self, problem: Problem, history: History, *, before: bool, record: int) -> None:
+        self.parameters, self.history = problem.parameters, history
+        self.before, self.record = before, record
+        self.best = self.start = self._numbers()
+        self.best_loss: float | None = None
+        if record and not history.snapshots:
+            history.snapshots.append((len(history), self.start))
+
+    def _numbers(self) -> list[float]:
+        return [parameter.data for parameter in self.parameters]
+
+    def epoch_starts(self) -> None:
+        if self.before:
+            self.start = self._numbers()
+
+    def epoch_ends(self) -> None:
+        history = self.history
+        loss, epoch = history.monitored[-1], len(history)
+        if self.best_loss is None or history.better(loss, self.best_loss):
+            self.best_loss, history.best_epoch = loss, epoch
+            self.best = self.start if self.before else self._numbers()
+        if self.record and epoch % self.record == 0:
+            history.snapshots.append((epoch, self._numbers()))
+
+    def restore(self) -> None:
+        for parameter, number in zip(self.parameters, self.best):
+            parameter.data = number
+
+
+def _write(history: History, measured: Measured, n: int, held: Measured | None, m: int) -> None:
+    history.loss.append(measured.loss)
+    history.gradient_norm.append(measured.gradient_norm)
+    history.learning_rate.append(measured.learning_rate)
+    if measured.correct is not None:
+        history.accuracy.append(measured.correct / n)
+    if held is not None:
+        history.validation_loss.append(held.loss)
+        if held.correct is not None:
+            history.validation_accuracy.append(held.correct / m)
+
+
+def _progress_bar(progress: bool | None, epochs: int) -> Any:
+    if progress is False or (progress is None and not sys.stderr.isatty()):
+        return None
+    try:
+        from tqdm import tqdm
+    except ImportError:
+        if progress:
+            raise ImportError(
+                'progress=True needs tqdm: pip install "tinygrad_edu[demos]"'
+            ) from None
+        return None
+    return tqdm(total=epochs, unit="epoch", leave=False)
