@@ -81,7 +81,7 @@ class Expression:
         >>> parse("(x + y) * z").evaluate(x=2, y=3, z=4)
         20.0
         """
-        return self._run({**self.defaults, **self._checked(values)}, wrap=False).output
+        return self._run({**self.defaults, **self.check(values)}, wrap=False).output
 
     def build(self, values: Mapping[str, Any] | None = None, /) -> Graph:
         """Record the computational graph for one value per input.
@@ -98,9 +98,18 @@ class Expression:
         >>> f.data, nodes["g"].grad, nodes["z"].grad
         (20.0, 4.0, 5.0)
         """
-        return self._run({**self.defaults, **self._checked(values or {})}, wrap=True)
+        return self._run({**self.defaults, **self.check(values or {})}, wrap=True)
 
-    def _checked(self, values: Mapping[str, Any]) -> dict[str, Any]:
+    def check(self, values: Mapping[str, Any], /) -> dict[str, Any]:
+        """Return ``values``, numbers as floats, if there is exactly one for each input.
+
+        Raises:
+            FormulaError: If a value is missing, or belongs to no input.
+            TypeError: If a value is neither a number nor a node.
+
+        >>> parse("a * b").check({"a": 1, "b": 2})
+        {'a': 1.0, 'b': 2.0}
+        """
         for name in values:
             if name not in self.names:
                 inputs = f"its inputs are {_some(self.names)}" if self.names else "it has no inputs"
