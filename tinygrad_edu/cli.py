@@ -66,7 +66,7 @@ def read_formula(arguments: Namespace) -> tuple[Expression, dict[str, float]]:
     text = arguments.formula
     if text == "-":
         text = sys.stdin.read(MAX_LENGTH + 1)
-    expression = parse(text)
+    expression = parse(text[1:] if text.startswith(" -") else text)  # see _parse_arguments
     values: dict[str, float] = {}
     for argument in arguments.values:
         name, equals, number = argument.partition("=")
@@ -351,7 +351,7 @@ def _parse_arguments(argv: Sequence[str]) -> Namespace:
     return arguments
 
 
-# a wrong formula or argument, a value outside a domain, a missing extra, a file that won't be written
+# wrong formulas and arguments, values outside a domain, missing extras, files not written
 _EXPECTED = (
     ArithmeticError,
     ImportError,

@@ -68,6 +68,18 @@ class Expression:
     def __repr__(self) -> str:
         return f"<formula {self.text!r:.70} of {', '.join(self.names) or 'no inputs'}>"
 
+    def __call__(self, /, *values: Any) -> Any:
+        """Compute the output for values in the order of ``names``; see ``evaluate``.
+
+        >>> parse("x / y")(3, 4)
+        0.75
+        """
+        if len(values) != len(self.names):
+            raise TypeError(
+                f"expected {len(self.names)} values ({_some(self.names)}), got {len(values)}"
+            )
+        return self.evaluate(**dict(zip(self.names, values)))
+
     def evaluate(self, /, **values: Any) -> Any:
         """Compute the output for one value per input: a float from numbers, a node from nodes.
 

@@ -180,10 +180,10 @@ def scan(text: str) -> list[Statement]:
             continue
         start = at if count == 0 else start
         if kind in ("number", "name"):
+            _check_word(kind, token, text, at)
             if not expecting:
                 hint = "; write * for a product" if previous in ("number", "close") else ""
                 raise FormulaError(f"expected an operator{hint}", text, at)
-            _check_word(kind, token, text, at)
             expecting = False
         elif kind == "operator":
             if expecting and token not in "+-":
@@ -339,6 +339,10 @@ class Compiler:
             raise FormulaError(str(error.msg), self.text, place) from None
         steps, size = self._steps(tree, statement.start)
         if name is not None:
+            if name in self.free:
+                raise FormulaError(
+                    f"{name} is used in its own definition", self.text, self.free[name]
+                )
             if len(steps) == 1 and steps[0].kind == "number":
                 self.defaults[name] = steps[0].payload
             else:
