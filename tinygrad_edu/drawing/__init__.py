@@ -1,0 +1,25 @@
+"""Figures of computational graphs, drawn as in the notes, section 'The Backpropagation Algorithm'.
+
+>>> from tinygrad_edu import Value, draw
+>>> x, y, z = Value(2.0, "x"), Value(3.0, "y"), Value(4.0, "z")
+>>> f = (x + y) * z
+>>> f.backward()
+>>> draw(f)                     # a notebook shows the figure; f.save("figure1.svg") writes it
+Figure(...)
+
+From the graph to the file:
+
+1. ``graph.py``: Values become a ``Diagram``, plain data (``diagram.py``);
+2. ``diagram.py``: a diagram becomes DOT text in which every size is fixed;
+3. ``engine.py``: Graphviz lays it out, the system's or the one that comes as WebAssembly;
+4. ``layout.py``: its answer becomes coordinates;
+5. ``svg.py``: a diagram with coordinates becomes SVG, the figure;
+6. ``figure.py``, ``pdf.py``: the figure shows and saves itself.
+
+Nothing after step 1 knows of Values, so other pictures can start from a ``Diagram`` or from SVG.
+"""
+
+from tinygrad_edu.drawing.figure import Figure
+from tinygrad_edu.drawing.graph import draw
+
+__all__ = ["Figure", "draw"]
