@@ -18,6 +18,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Sequence
+from decimal import ROUND_HALF_UP, Context
 from typing import Any, ClassVar
 
 from tinygrad_edu.drawing.text import printable
@@ -33,6 +34,7 @@ MOST_OPERANDS = 6  # of an n-ary operation, before the middle is left out
 # The names of unlabelled operations, as the notes have them: f is computed from g, g from h and i.
 # Letters that read as something else (e, l, o) or that inputs like to have (a-d, x-z) are left out.
 _LETTERS = "fghijkmnpqrstuvw"
+_FEW, _MORE = (Context(prec=digits, rounding=ROUND_HALF_UP) for digits in (4, 7))
 
 
 def number(x: float) -> str:
@@ -41,8 +43,15 @@ def number(x: float) -> str:
     >>> number(4.0), number(2 / 3), number(-0.0), number(12345.678), number(1.5e-7)
     ('4', '0.6667', '0', '12345.68', '1.5e-7')
     """
-    text = format(x + 0.0, ".4g" if abs(x) < 1e4 else ".7g")
-    return re.sub(r"e([+-])0*", lambda match: "e" + match[1].strip("+"), text)
+    if not math.isfinite(x):
+        return str(x)
+    # Halves are rounded away from zero, as at school and in JavaScript; format() rounds to even.
+    context = _FEW if abs(x) < 1e4 else _MORE
+    digits = context.create_decimal_from_float(x + 0.0)
+    if digits and not -4 <= digits.adjusted() < 7:
+        mantissa, _, exponent = f"{digits.normalize():e}".partition("e")
+        return f"{mantissa}e{exponent.removeprefix('+')}"
+    return f"{digits.normalize():f}" if digits else "0"
 
 
 def is_rounded(x: float) -> bool:
