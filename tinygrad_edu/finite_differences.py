@@ -90,7 +90,10 @@ def best(tried: list[Estimate]) -> Estimate:
         close = found.uncertainty <= 1e-3 * abs(found.slope)
         agree = abs(found.slope - new.slope) <= 4.0 * (found.uncertainty + new.uncertainty)
         if new.singular or found.singular:
-            found = min(new, found, key=lambda estimate: estimate.step)  # it sees more sharply
+            sharp, blunt = sorted((new, found), key=lambda estimate: estimate.step)
+            seen = max(abs(blunt.left), abs(blunt.right), abs(blunt.right - blunt.left))
+            hidden = blunt.singular and not sharp.singular and seen <= 8.0 * sharp.rounding
+            found = blunt if hidden else sharp  # the smaller step, unless it drowns in rounding
         elif new.uncertainty < found.uncertainty and (agree or not close):
             found = new  # what contradicts a good estimate is noise that agrees with itself
     return found
