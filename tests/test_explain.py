@@ -11,7 +11,7 @@ import pytest
 
 from tinygrad_edu import Value, functional, grad
 from tinygrad_edu.drawing.chain_rule import ChainRule
-from tinygrad_edu.drawing.explain import Explanation, explain
+from tinygrad_edu.drawing.explanation import Explanation, explain
 from tinygrad_edu.drawing.notation import LatexFormula, TextFormula, is_rounded, number
 from tinygrad_edu.value import topological_order
 

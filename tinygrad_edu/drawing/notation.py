@@ -131,7 +131,10 @@ class Formula(Operators):
     __slots__ = ("level", "text")
     rank: ClassVar[int] = 100
     times: ClassVar[str] = " * "
+    between: ClassVar[str] = " * "  # two derivatives that are multiplied
+    equals: ClassVar[str] = " = "  # the first equality sign of a line
     ellipsis: ClassVar[str] = "..."
+    verbosity: ClassVar[int] = 1  # about how many characters stand for one
 
     def __init__(self, text: str, level: int = ATOM) -> None:
         self.text = text
@@ -154,6 +157,21 @@ class Formula(Operators):
     def derivative(cls, of: str, by: str) -> str:
         """Write the derivative of one thing, already written, by another."""
         return f"d{of}/d{by}"
+
+    @classmethod
+    def derivative_of(cls, of: Formula, by: str) -> str:
+        """Write the derivative of a formula."""
+        return cls.derivative(of.bracketed(), by)
+
+    @classmethod
+    def placed(cls, name: str, position: int) -> str:
+        """Write the name of an operand together with its place among the operands."""
+        return f"{name}[{position}]"
+
+    @classmethod
+    def direct(cls, derivative: str) -> str:
+        """Mark a derivative as one that holds the other operands fixed."""
+        return f"{derivative}(direct)"
 
     @classmethod
     def record(cls, op: Op, operands: tuple[Any, ...]) -> Formula:
@@ -256,7 +274,10 @@ class LatexFormula(Formula):
 
     __slots__ = ()
     times: ClassVar[str] = r" \cdot "
+    between: ClassVar[str] = " "
+    equals: ClassVar[str] = " &= "
     ellipsis: ClassVar[str] = r"\dots"
+    verbosity: ClassVar[int] = 2
 
     @classmethod
     def number(cls, x: float) -> Formula:
@@ -281,6 +302,18 @@ class LatexFormula(Formula):
     @classmethod
     def derivative(cls, of: str, by: str) -> str:
         return rf"\frac{{\partial {of}}}{{\partial {by}}}"
+
+    @classmethod
+    def derivative_of(cls, of: Formula, by: str) -> str:
+        return rf"\frac{{\partial}}{{\partial {by}}} {of.bracketed()}"
+
+    @classmethod
+    def placed(cls, name: str, position: int) -> str:
+        return rf"{name}^{{[{position}]}}"
+
+    @classmethod
+    def direct(cls, derivative: str) -> str:
+        return rf"{{{derivative}}}_{{\text{{direct}}}}"
 
     @classmethod
     def writers(cls) -> dict[str, Callable[[Op, list[Formula]], Formula]]:

@@ -35,7 +35,6 @@ from typing import Any, NamedTuple
 
 from tinygrad_edu.drawing.chain_rule import ChainRule, Term
 from tinygrad_edu.drawing.notation import (
-    ATOM,
     POWER,
     PRODUCT,
     SIGNED,
@@ -201,7 +200,7 @@ def explain(
     shown = set(rule.backward)
     if limit is not None and len(rule.backward) > limit:
         shown = set(list(dict.fromkeys([rule.backward[0], *asked, *rule.backward]))[:limit])
-    writers = _Writer(rule, TextFormula), _Writer(rule, LatexFormula)
+    writers = Writer(rule, TextFormula), Writer(rule, LatexFormula)
     lines = [*_forward(rule, shown, writers), *_local(rule, shown, writers)]
     lines += _backward(rule, shown, writers)
     for node in rule.wrt or ():
@@ -219,41 +218,41 @@ def explain(
 
 # --- the three parts ---
 
-_Writers = tuple["_Writer", "_Writer"]
+Writers = tuple["Writer", "Writer"]
 
 
-def _forward(rule: ChainRule, shown: set[int], writers: _Writers) -> Iterator[Line]:
+def _forward(rule: ChainRule, shown: set[int], writers: Writers) -> Iterator[Line]:
     needed = shown | {
         rule.index[x]
         for i in shown
         for x in rule.nodes[i].operands
-        if len(rule.backward) == len(shown) and not _is_number(x)
+        if len(rule.backward) == len(shown) and not is_number_node(x)
     }
     for leaf in (True, False):  # inputs first, as one reads an example
         for i, node in enumerate(rule.nodes):
             if i in needed and (node.op is None) is leaf:
-                text, latex = (_equation(w.forward(i), w.equals) for w in writers)
+                text, latex = (_equation(w.forward(i), w.formula.equals) for w in writers)
                 yield Line("forward", rule.names[i], text, latex)
     yield from _collapsed(rule, shown, "forward")
 
 
-def _local(rule: ChainRule, shown: set[int], writers: _Writers) -> Iterator[Line]:
+def _local(rule: ChainRule, shown: set[int], writers: Writers) -> Iterator[Line]:
     for i in rule.backward:
         if i not in shown:
             continue
         for term in rule.passed[i][:_MOST_TERMS]:
             operand = rule.index[rule.nodes[i].operands[term.position]]
-            text, latex = (_equation(w.local(operand, term), w.equals) for w in writers)
+            text, latex = (_equation(w.local(operand, term), w.formula.equals) for w in writers)
             yield Line("local", rule.names[operand], text, latex)
         if len(rule.passed[i]) > _MOST_TERMS:
             more = f"... and by {len(rule.passed[i]) - _MOST_TERMS} more operands"
             yield Line("local", "", more, rf"&\text{{{more}}}")
 
 
-def _backward(rule: ChainRule, shown: set[int], writers: _Writers) -> Iterator[Line]:
+def _backward(rule: ChainRule, shown: set[int], writers: Writers) -> Iterator[Line]:
     for i in rule.backward:
         if i in shown:
-            text, latex = (_equation(w.backward(i), w.equals) for w in writers)
+            text, latex = (_equation(w.backward(i), w.formula.equals) for w in writers)
             yield Line("backward", rule.names[i], text, latex)
     yield from _collapsed(rule, shown, "backward")
 
@@ -280,19 +279,18 @@ def _no_path(rule: ChainRule, node: Value) -> Line:
 # --- how a line is put together ---
 
 
-class _Writer:
+class Writer:
     """Writes the sides of an equation in one notation: ``["df/dx", "df/dg * dg/dx", ..., "4"]``."""
 
     def __init__(self, rule: ChainRule, formula: type[Formula]) -> None:
         self.rule = rule
         self.formula = formula
-        self.equals = " = " if formula is TextFormula else " &= "
 
     def name(self, i: int) -> Formula:
         node = self.rule.nodes[i]
         return (
             self.formula.number(node.data)
-            if _is_number(node)
+            if is_number_node(node)
             else self.formula.named(self.rule.names[i])
         )
 
@@ -307,7 +305,7 @@ class _Writer:
         for i, node in enumerate(self.rule.nodes):
             operands = [written[self.rule.index[x]] for x in node.operands]
             written.append(self.operation(i, operands) if operands else self.name(i))
-            if len(written[-1].text) > _LONGEST_TITLE * (1 if self.formula is TextFormula else 2):
+            if len(written[-1].text) > _LONGEST_TITLE * self.formula.verbosity:
                 return ""
         last = self.rule.nodes[-1]
         return f"{self.name(len(written) - 1)} = {written[-1]}" if last.op else ""
@@ -324,36 +322,27 @@ class _Writer:
         numbers = self.operation(i, [self.rule.nodes[x].data for x in operands]).text
         return [self.name(i).text, letters, numbers, result]
 
-    def local_name(self, operand: int, term: Term) -> str:
-        """``dg/dx``, marked where that alone would be read as something else."""
-        by = self.name(operand).text
+    def operand(self, operand: int, term: Term) -> str:
+        """The operand's name, with its place where the child uses it more than once."""
+        name = self.name(operand).text
         operands = self.rule.nodes[term.child].operands
         twice = operands.count(operands[term.position]) > 1
-        if twice:
-            by += f"[{term.position + 1}]" if self.formula is TextFormula else (
-                rf"^{{[{term.position + 1}]}}"
-            )  # fmt: skip
+        return self.formula.placed(name, term.position + 1) if twice else name
+
+    def local_name(self, operand: int, term: Term) -> str:
+        """``dg/dx``, marked where that alone would be read as something else."""
+        by = self.operand(operand, term)
         text = self.formula.derivative(self.name(term.child).text, by)
-        if not twice and self.rule.is_direct(term):
-            direct = "(direct)" if self.formula is TextFormula else r"_{\text{direct}}"
-            text = text + direct if self.formula is TextFormula else rf"{{{text}}}{direct}"
-        return text
+        unmarked = by == self.name(operand).text
+        return self.formula.direct(text) if unmarked and self.rule.is_direct(term) else text
 
     def operation_derivative(self, operand: int, term: Term) -> str:
         """``d(x + y)/dx``, or nothing if that is long."""
         operands = [self.rule.index[x] for x in self.rule.nodes[term.child].operands]
         of = self.operation(term.child, map(self.name, operands))
-        if len(of.text) > _LONGEST_RULE * (1 if self.formula is TextFormula else 2):
+        if len(of.text) > _LONGEST_RULE * self.formula.verbosity:
             return ""
-        inner = of.text if self.formula is TextFormula and of.level == ATOM else of.bracketed()
-        by = self.name(operand).text
-        if self.rule.nodes[term.child].operands.count(self.rule.nodes[operand]) > 1:
-            by += f"[{term.position + 1}]" if self.formula is TextFormula else (
-                rf"^{{[{term.position + 1}]}}"
-            )  # fmt: skip
-        if self.formula is TextFormula:
-            return f"d{inner}/d{by}" if of.level != ATOM else f"d({of.text})/d{by}"
-        return rf"\frac{{\partial}}{{\partial {by}}} {inner}"
+        return self.formula.derivative_of(of, self.operand(operand, term))
 
     def rule_text(self, term: Term) -> str:
         """The local derivative in letters, as the table's rule has it; nothing if that is long."""
@@ -363,7 +352,7 @@ class _Writer:
         partial = node.op.local_gradients(self.name(term.child), *operands)[term.position]
         if not isinstance(partial, Formula):
             return ""
-        return partial.text if len(partial.text) <= _LONGEST_RULE else ""
+        return partial.text if len(partial.text) <= _LONGEST_RULE * self.formula.verbosity else ""
 
     def local(self, operand: int, term: Term) -> list[str]:
         return [
@@ -373,10 +362,19 @@ class _Writer:
             self.formula.number(term.local).text,
         ]
 
+    def term(self, i: int, term: Term) -> str:
+        """``df/dg * dg/dx``; for an operand of the output ``d(...)/dx``, as df/df is 1."""
+        if term.child == len(self.rule.nodes) - 1:
+            return self.operation_derivative(i, term) or self.local_name(i, term)
+        return self.formula.between.join([self.gradient_name(term.child), self.local_name(i, term)])
+
+    def gradient_name(self, i: int) -> str:
+        """``df/dx``."""
+        return self.formula.derivative(self.name(-1).text, self.name(i).text)
+
     def backward(self, i: int) -> list[str]:
         rule, last = self.rule, len(self.rule.nodes) - 1
-        of = self.name(last).text
-        left = self.formula.derivative(of, self.name(i).text)
+        left = self.gradient_name(i)
         if i == last:
             return [left, "1"]
         terms = rule.terms[i]
@@ -389,13 +387,10 @@ class _Writer:
         for term in shown:
             local = self.formula.number(term.local)
             sign = SIGNED if term is first else PRODUCT  # a minus may start a sum, not follow a +
-            if term.child == last:  # df/df is 1 and goes without saying
-                letters.append(self.operation_derivative(i, term) or self.local_name(i, term))
+            letters.append(self.term(i, term))
+            if term.child == last:
                 products.append(local.at(sign))
             else:
-                upstream = self.formula.derivative(of, self.name(term.child).text)
-                times = " * " if self.formula is TextFormula else " "
-                letters.append(upstream + times + self.local_name(i, term))
                 factor = self.formula.number(term.upstream).at(sign)
                 products.append(factor + self.formula.times + local.at(POWER))
             shares.append(self.formula.number(term.share).text)
@@ -406,7 +401,7 @@ class _Writer:
         return [left, " + ".join(letters), " + ".join(products), sums, total]
 
 
-def _is_number(node: Value) -> bool:
+def is_number_node(node: Value) -> bool:
     return isinstance(node, Constant) and node.op is None
 
 
