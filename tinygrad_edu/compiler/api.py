@@ -308,8 +308,14 @@ class Compiled:
         if question in ("value_and_grad", "map_value_and_grad"):
             each += gradients(program, nodes[0], inputs)
         elif question == "batch":
-            if not (outputs.kind == "number" or (outputs.kind in ("tuple", "list")
-                    and len(outputs.parts) == 2 and outputs.parts[0].kind == "number")):
+            if not (
+                outputs.kind == "number"
+                or (
+                    outputs.kind in ("tuple", "list")
+                    and len(outputs.parts) == 2
+                    and outputs.parts[0].kind == "number"
+                )
+            ):
                 raise TypeError(
                     f"batch_value_and_grad: {self.__name__} must return the loss of a row, or a "
                     f"pair (loss, outputs); it returned a {outputs.kind} of {outputs.size}"
@@ -417,7 +423,9 @@ class _Rows:
             count = len(array)
             inner = array.shape[1:]
             size = array.size // count if count else int(numpy.prod(inner))
-            shapes.append(Shape("array", inner, (), size) if inner else Shape("number", None, (), 1))
+            shapes.append(
+                Shape("array", inner, (), size) if inner else Shape("number", None, (), 1)
+            )
             self.matrices.append(numpy.ascontiguousarray(array, dtype=numpy.float64))
         self.shapes = tuple(shapes)
         self.count = count or 0
@@ -461,9 +469,7 @@ def _wanted(wrt: Wrt, count: int) -> tuple[Any, ...]:
     if wrt is None:
         return tuple(range(count))
     several = wrt if isinstance(wrt, (list, tuple)) else (wrt,)
-    return tuple(
-        w if isinstance(w, Value) else _positions((w,), count, "wrt")[0] for w in several
-    )
+    return tuple(w if isinstance(w, Value) else _positions((w,), count, "wrt")[0] for w in several)
 
 
 def _single(wrt: Wrt, args: tuple[Any, ...]) -> bool:

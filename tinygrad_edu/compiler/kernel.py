@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from tinygrad_edu.compiler import native, rows_ir
-from tinygrad_edu.compiler.layout import CONST, LANE, SHARED, Layout, Request, lay_out
+from tinygrad_edu.compiler.layout import LANE, SHARED, Layout, Request, lay_out
+from tinygrad_edu.compiler.loops import NestWriter
 from tinygrad_edu.compiler.scalar_ir import Writer
-from tinygrad_edu.compiler.straight import CHUNK, write_chunk
+from tinygrad_edu.compiler.straight import write_chunk
+from tinygrad_edu.compiler.structure import Finder
 
-_ARGUMENTS = "ptr noalias %shared, ptr noalias %tile, i64 %count, ptr noalias %tables"
 _MODULE = 6000  # operations per LLVM module: bounds the memory that LLVM takes
 
 
@@ -36,6 +37,7 @@ class Statistics:
     cached: int = 0
     modules: int = 0
     lanes: int = 1
+    table_entries: int = 0
 
 
 class Kernel:
@@ -45,7 +47,7 @@ class Kernel:
         statistics: What came out of compiling.
     """
 
-    def __init__(self, request: Request, lanes: int) -> None:
+    def __init__(self, request: Request, lanes: int, loops: bool = True) -> None:
         import numpy
 
         started = time.perf_counter()
@@ -58,83 +60,76 @@ class Kernel:
         self._widths = list(request.widths)
         self._each, self._sums = len(layout.each), len(layout.sums)
         self._local = threading.local()
-        library = native.Library(self._compile(layout, request))
+        self._tables: Any = None
+        self._sizes = (0, 0, 0)
+        library = native.Library(self._compile(layout, request, loops))
         self._library = library
-        self._shared_function = library.function("shared_part", 4)
-        self._rows_function = library.function("rows", 8) if self._rows else None
-        self._tables = numpy.zeros(1, numpy.int32)
+        self._shared_function = library.function("shared_part", 7)
+        self._rows_function = library.function("rows", 10) if self._rows else None
+        self._constants = list(layout.constants)
         self.statistics.seconds = time.perf_counter() - started
 
     # --- compiling ---
 
-    def _compile(self, layout: Layout, request: Request) -> list[bytes]:
-        program = layout.program
-        shared: list[int] = []
-        lane: list[int] = []
-        for node in range(len(program)):
-            if program.op(node) is not None:
-                (lane if layout.place[node] == LANE else shared).append(node)
-        chunks = [*_chunks(program, shared), *_chunks(program, lane)]
-        kinds = [layout.place[nodes[0]] for nodes in chunks]
-        exported = _exported(layout, chunks)
-        objects: list[bytes] = []
-        text: list[str] = []
-        helpers: dict[str, str] = {}
-        size = 0
+    def _compile(self, layout: Layout, request: Request, loops: bool) -> list[bytes]:
+        numpy = self._numpy
+        finder = Finder(layout, loops)
+        segments = finder.schedule()
+        exported = finder.mark_stored(segments)
+        modules = _Modules(self._rows, self.lanes)
         names: dict[int, list[str]] = {SHARED: [], LANE: []}
-        stats = self.statistics
-
-        def flush() -> None:
-            nonlocal text, helpers, size
-            if text:
-                code, hit = native.compile_object("\n".join([*helpers.values(), *text]), 1)
-                objects.append(code)
-                stats.cached += hit
-            text, helpers, size = [], {}, 0
-
-        for i, (kind, nodes) in enumerate(zip(kinds, chunks)):
-            writer = Writer(request.strict, helpers)
-            write_chunk(writer, layout, nodes, self.lanes if kind == LANE else 1, exported)
-            name = f"segment{i}"
-            names[kind].append(name)
-            body = "\n".join(writer.lines)
-            text.append(f"define void @{name}({_ARGUMENTS}) {{\n{body}\n  ret void\n}}")
-            size += len(writer.lines)
-            stats.chunks += 1
-            stats.straight += len(nodes)
-            if size > _MODULE:
-                flush()
-                
-        outside = [n for n in (*names[SHARED], *names[LANE])] if objects else []
-        here = {line.split("@")[1].split("(")[0] for line in text}
-        text += [f"declare void @{n}(ptr, ptr, i64, ptr)" for n in outside if n not in here]
-        calls = "".join(
-            f"  call void @{n}(ptr %shared, ptr %tile, i64 %count, ptr %tables)\n"
-            for n in names[SHARED]
-        )
-        text.append(f"define void @shared_part({_ARGUMENTS}) {{\n{calls}  ret void\n}}")
+        scratch = 0
+        width = native.native_lanes()
+        for i, segment in enumerate(segments):
+            nest = segment.nest
+            writer: Writer
+            if nest is not None:
+                writer = NestWriter(nest, self.lanes, width, request.strict, modules.helpers)
+                self.statistics.loops += 1
+                if writer.contraction:
+                    scratch = max(scratch, nest.counts[-1])
+            else:
+                writer = Writer(request.strict, modules.helpers)
+                lanes = self.lanes if segment.place == LANE else 1
+                write_chunk(writer, layout, segment.nodes, lanes, exported)
+                writer.say("ret void")
+                self.statistics.chunks += 1
+                self.statistics.straight += len(segment.nodes)
+            names[segment.place].append(modules.add(f"segment{i}", writer))
+        calls = [f"  call void @{n}({rows_ir.PASSED})" for n in names[SHARED]]
+        modules.finish(calls, names)
+        sums = layout.sum_targets
         if self._rows:
-            text.append(rows_ir.frame(self.lanes, helpers))
-            text.append(
+            modules.text.append(
                 rows_ir.tile_loop(
-                    self.lanes, self._widths, self._each, self._sums, layout.sum_base, names[LANE]
+                    self.lanes, self._widths, self._each, len(sums), finder.table_size, names[LANE]
                 )
             )
-        flush()
-        stats.code_bytes = sum(map(len, objects))
-        stats.modules = len(objects)
-        stats.operations = len(shared) + len(lane)
-        return objects
+        modules.flush()
+        tables = [*finder.tables, numpy.array(sums, numpy.int32)]
+        self._tables = numpy.concatenate([numpy.zeros(0, numpy.int32), *tables])
+        if not len(self._tables):
+            self._tables = numpy.zeros(1, numpy.int32)
+        self._sizes = (layout.tile_size * self.lanes, len(sums) * self.lanes, scratch * self.lanes)
+        stats = self.statistics
+        stats.code_bytes = sum(map(len, modules.objects))
+        stats.modules, stats.cached = len(modules.objects), modules.cached
+        stats.operations = sum(op > 1 for op in layout.program.codes)
+        stats.table_entries = len(self._tables)
+        return modules.objects
 
     # --- calling ---
 
     def shared_array(self) -> Any:
         """Return a new array for the shared numbers; the shared inputs come first in it."""
-        return self._numpy.zeros(max(self._layout.shared_size, 1))
+        shared = self._numpy.zeros(max(self._layout.shared_size, 1))
+        for address, number in self._constants:
+            shared[address] = number
+        return shared
 
     def run(self, shared: Any) -> Any:
         """Run without rows: return the view of ``shared`` that holds the outputs."""
-        self._shared_function(shared.ctypes.data, 0, 0, self._tables.ctypes.data)
+        self._shared_function(shared.ctypes.data, 0, 0, self._tables.ctypes.data, 0, 0, 0)
         first = self._layout.shared_inputs
         return shared[first : first + self._each]
 
@@ -149,15 +144,17 @@ class Kernel:
         out = numpy.empty((rows, self._each))
         pointers = numpy.array([m.ctypes.data for m in matrices], dtype=numpy.uintp)
         tables = self._tables.ctypes.data
-        self._shared_function(shared.ctypes.data, 0, 0, tables)
-        assert self._rows_function is not None
+        run_rows = self._rows_function
+        assert run_rows is not None
+        self._shared_function(shared.ctypes.data, 0, 0, tables, 0, 0, 0)
 
         def part(begin: int, end: int) -> Any:
             totals = numpy.zeros(self._sums)
             if end > begin:
-                self._rows_function(
-                    shared.ctypes.data, pointers.ctypes.data, begin, end, out.ctypes.data,
-                    totals.ctypes.data, self._tile().ctypes.data, tables,
+                tile, sums, scratch = self._workspace()
+                run_rows(
+                    shared.ctypes.data, tile, tables, sums, totals.ctypes.data, scratch,
+                    pointers.ctypes.data, begin, end, out.ctypes.data,
                 )  # fmt: skip
             return totals
 
@@ -169,44 +166,59 @@ class Kernel:
             totals = list(pool.map(part, bounds[:-1], bounds[1:]))
         return out, numpy.sum(totals, axis=0)
 
-    def _tile(self) -> Any:
-        """Return this thread's own tile, with its first number on a cache line of its own."""
-        tile = getattr(self._local, "tile", None)
-        if tile is None:
-            raw = self._numpy.zeros(self._layout.tile_size * self.lanes + 16)
-            offset = -(raw.ctypes.data // 8) % 8
-            tile = self._local.tile = raw[offset:]
-        return tile
+    def _workspace(self) -> tuple[int, int, int]:
+        """Return the addresses of this thread's own tile, sums and scratch arrays."""
+        arrays = getattr(self._local, "arrays", None)
+        if arrays is None:
+            arrays = self._local.arrays = [self._numpy.zeros(size + 8) for size in self._sizes]
+            starts = [a.ctypes.data for a in arrays]
+            self._local.starts = tuple(start + -start % 64 for start in starts)  # cache lines
+        return self._local.starts  # type: ignore[no-any-return]
 
 
-def _chunks(program: Any, nodes: list[int]) -> list[list[int]]:
-    """Cut a list of nodes into chunks of bounded size."""
-    chunks: list[list[int]] = []
-    size = CHUNK
-    starts = program.starts
-    for node in nodes:
-        if size >= CHUNK:
-            chunks.append([])
-            size = 0
-        chunks[-1].append(node)
-        size += max(1, (starts[node + 1] - starts[node]) // 2)
-    return chunks
+class _Modules:
+    """LLVM modules of bounded size, filled one after the other."""
 
+    def __init__(self, rows: bool, lanes: int) -> None:
+        self.rows, self.lanes = rows, lanes
+        self.objects: list[bytes] = []
+        self.cached = 0
+        self.text: list[str] = []
+        self.helpers: dict[str, str] = {}
+        self.size = 0
+        self.here: set[str] = set()
 
-def _exported(layout: Layout, chunks: list[list[int]]) -> bytearray:
-    """Mark the nodes that must be in memory: outputs, and what another segment reads."""
-    program = layout.program
-    exported = bytearray(len(program))
-    for node in layout.each:
-        exported[node] = 1
-    home = [-1] * len(program)
-    for i, nodes in enumerate(chunks):
-        for node in nodes:
-            home[node] = i
-            for operand in program.operands_of(node):
-                if home[operand] != i and layout.place[operand] != CONST:
-                    exported[operand] = 1
-    for node in range(len(program)):
-        if exported[node] and program.op(node) is not None:
-            layout.reserve(node)
-    return exported
+    def add(self, name: str, writer: Writer) -> str:
+        """Add a function."""
+        body = "\n".join(writer.lines)
+        self.text.append(f"define void @{name}({rows_ir.RECEIVED}) {{\n{body}\n}}")
+        self.here.add(name)
+        self.size += len(writer.lines)
+        if self.size > _MODULE:
+            self.flush()
+        return name
+
+    def finish(self, calls: list[str], names: dict[int, list[str]]) -> None:
+        """Add the function that runs the shared segments, and the declarations it needs."""
+        for name in (*names[SHARED], *names[LANE]):
+            if name not in self.here:
+                self.helpers[f"@{name}"] = f"declare void @{name}({rows_ir.TYPES})"
+        if self.rows:
+            self.helpers["@rows_in"] = self.helpers["@rows_out"] = ""
+        body = "\n".join([*calls, "  ret void"])
+        self.text.append(f"define void @shared_part({rows_ir.RECEIVED}) {{\n{body}\n}}")
+
+    def flush(self) -> None:
+        """Compile what has come together."""
+        if not self.text:
+            return
+        if "@rows_out" in self.helpers:
+            self.text.append(rows_ir.frame(self.lanes, self.helpers))
+        ir = "\n".join([*self.helpers.values(), *self.text])
+        code, hit = native.compile_object(ir, 1)
+        self.objects.append(code)
+        self.cached += hit
+        self.text.clear()
+        self.helpers.clear()
+        self.here.clear()
+        self.size = 0

@@ -6,7 +6,8 @@ depends on the row at hand; the rows of a tile are computed together, so each su
 neighbouring doubles in the array ``tile`` as a tile has lanes.
 
     shared: [shared inputs | outputs, if nothing depends on rows | what segments hand each other]
-    tile:   [row inputs | outputs per row | sums over rows, per lane | what segments hand each other]
+    tile:   [row inputs | outputs per row | what segments hand each other]
+    sums:   a slot for each sum over rows, with a partial sum in each lane
 """
 
 from __future__ import annotations
@@ -55,8 +56,9 @@ class Layout:
     row_inputs: int
     shared_size: int
     tile_size: int
-    sum_base: int = 0
     sum_index: dict[int, int] = field(default_factory=dict)
+    sum_targets: list[int] = field(default_factory=list)
+    constants: list[tuple[int, float]] = field(default_factory=list)
 
     def reserve(self, node: int) -> int:
         """Give a node a place in memory if it has none yet, and return its address."""
@@ -67,7 +69,22 @@ class Layout:
             else:
                 self.address[node] = self.shared_size
                 self.shared_size += 1
+                if self.place[node] == CONST:  # a constant among the numbers that a loop runs over
+                    self.constants.append((self.address[node], self.program.constants[node]))
         return self.address[node]
+
+    def reserve_many(self, place: int, count: int) -> int:
+        """Reserve neighbouring places and return the first address."""
+        if place == LANE:
+            self.tile_size += count
+            return self.tile_size - count
+        self.shared_size += count
+        return self.shared_size - count
+
+    def sum_slots(self, nodes: list[int]) -> int:
+        """Reserve neighbouring slots for sums over rows, one partial sum per lane each."""
+        self.sum_targets += [self.sum_index[node] for node in nodes]
+        return len(self.sum_targets) - len(nodes)
 
 
 def lay_out(request: Request) -> Layout:
@@ -111,6 +128,6 @@ def lay_out(request: Request) -> Layout:
     return Layout(
         program, place, address, each, sums, shared_inputs, offsets[-1],
         shared_size=shared_inputs if has_rows else size,
-        tile_size=size + len(sums) if has_rows else 0,
-        sum_base=size, sum_index={node: i for i, node in enumerate(sums)},
+        tile_size=size if has_rows else 0,
+        sum_index={node: i for i, node in enumerate(sums)},
     )  # fmt: skip

@@ -10,6 +10,14 @@ from __future__ import annotations
 from tinygrad_edu.compiler.scalar_ir import Writer
 
 _BLOCK = 8
+# what every segment gets: numbers shared by all rows, those of the tile's rows, how many of its lanes
+# hold a row, index tables, partial sums, sums over rows, and space for a transposed copy
+RECEIVED = (
+    "ptr noalias %shared, ptr noalias %tile, i64 %count, ptr noalias %tables, ptr noalias %sums, "
+    "ptr noalias %totals, ptr noalias %scratch"
+)
+PASSED = "ptr %shared, ptr %tile, i64 %count, ptr %tables, ptr %sums, ptr %totals, ptr %scratch"
+TYPES = "ptr, ptr, i64, ptr, ptr, ptr, ptr"
 
 
 def _transpose_8x8(w: Writer, rows: list[str]) -> list[str]:
@@ -109,22 +117,20 @@ def _mover(lanes: int, inward: bool, helpers: dict[str, str]) -> str:
 
 
 def tile_loop(
-    lanes: int, widths: list[int], each: int, sums: int, sum_base: int, segments: list[str]
+    lanes: int, widths: list[int], each: int, sums: int, targets: int, segments: list[str]
 ) -> str:
-    """Return ``@rows(shared, matrices, begin, end, out, totals, tile, tables)``.
+    """Return ``@rows``, which runs the segments over the tiles of rows ``begin`` to ``end``.
 
-    ``matrices`` is an array of pointers to row-major matrices, ``out`` a matrix with a row of the
-    ``each`` outputs per row, ``totals`` the array to which the sums over the rows are added.
+    Its arguments are those of a segment and ``matrices``, an array of pointers to row-major
+    matrices, and ``out``, a matrix with a row of the ``each`` outputs per row. The ``sums`` partial
+    sums are set to 0 at the start, and added to ``totals`` at the end, each at the position that
+    ``tables`` has at ``targets`` and after.
     """
     w = Writer(True, {})
     w.label("entry")
-    for i in range(sums * lanes // 1 if sums * lanes <= 64 else 0):
-        w.store("0.0", "%tile", sum_base * lanes + i)
-    if sums * lanes > 64:
-        start = w.address("%tile", sum_base * lanes)
-        w.say(
-            f"call void @llvm.memset.p0.i64(ptr {start}, i8 0, i64 {sums * lanes * 8}, i1 false)"
-        )
+    if sums:
+        size = sums * lanes * 8
+        w.say(f"call void @llvm.memset.p0.i64(ptr %sums, i8 0, i64 {size}, i1 false)")
     w.say("br label %tiles")
     w.label("tiles")
     w.say("%row = phi i64 [ %begin, %entry ], [ %next, %tiles ]")
@@ -142,7 +148,7 @@ def tile_loop(
         )
         slot += width
     for name in segments:
-        w.say(f"call void @{name}(ptr %shared, ptr %tile, i64 %count, ptr %tables)")
+        w.say(f"call void @{name}({PASSED})")
     if each:
         start = w.let(f"mul i64 %row, {each}")
         w.say(
@@ -151,30 +157,31 @@ def tile_loop(
         )
     w.say(f"%next = add i64 %row, {lanes}")
     w.say("%more = icmp ult i64 %next, %end")
-    w.say("br i1 %more, label %tiles, label %sums")
-    w.label("sums")
+    w.say("br i1 %more, label %tiles, label %done")
+    w.label("done")
     if sums:
         w.say("br label %sum")
         w.label("sum")
-        w.say("%s = phi i64 [ 0, %sums ], [ %s.next, %sum ]")
-        at = w.let(f"mul i64 %s, {lanes}")
-        vector = w.load(w.address("%tile", sum_base * lanes), at, lanes)
-        ty = f"v{lanes}f64"
+        w.say("%s = phi i64 [ 0, %done ], [ %s.next, %sum ]")
+        vector = w.load("%sums", w.let(f"mul i64 %s, {lanes}"), lanes)
         total = w.let(
-            f"call reassoc double @llvm.vector.reduce.fadd.{ty}(double -0.0, "
+            f"call reassoc double @llvm.vector.reduce.fadd.v{lanes}f64(double -0.0, "
             f"<{lanes} x double> {vector})"
         )
-        before = w.load("%totals", "%s")
-        w.store(w.let(f"fadd double {before}, {total}"), "%totals", "%s")
+        entry = w.let(f"getelementptr i32, ptr %tables, i64 {w.let(f'add i64 %s, {targets}')}")
+        target = w.let(f"sext i32 {w.let(f'load i32, ptr {entry}')} to i64")
+        before = w.load("%totals", target)
+        w.store(w.let(f"fadd double {before}, {total}"), "%totals", target)
         w.say("%s.next = add i64 %s, 1")
         w.say(f"%s.more = icmp ult i64 %s.next, {sums}")
-        w.say("br i1 %s.more, label %sum, label %done")
-        w.label("done")
+        w.say("br i1 %s.more, label %sum, label %end.sums")
+        w.label("end.sums")
     w.say("ret void")
+    body = "\n".join(w.lines)
     return (
         "declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)\n"
         f"declare double @llvm.vector.reduce.fadd.v{lanes}f64(double, <{lanes} x double>)\n"
-        "define void @rows(ptr noalias %shared, ptr noalias %matrices, i64 %begin, i64 %end, "
-        "ptr noalias %out, ptr noalias %totals, ptr noalias %tile, ptr noalias %tables) {\n"
-        + "\n".join(w.lines) + "\n}"
+        "define void @rows(ptr noalias %shared, ptr noalias %tile, ptr noalias %tables, "
+        "ptr noalias %sums, ptr noalias %totals, ptr noalias %scratch, ptr noalias %matrices, "
+        f"i64 %begin, i64 %end, ptr noalias %out) {{\n{body}\n}}"
     )

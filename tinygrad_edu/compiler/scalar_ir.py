@@ -74,9 +74,7 @@ class Writer:
             return f"splat (double {scalar})"
         ty = kind(lanes)
         first = self.let(f"insertelement {ty} poison, double {scalar}, i64 0")
-        return self.let(
-            f"shufflevector {ty} {first}, {ty} poison, <{lanes} x i32> zeroinitializer"
-        )
+        return self.let(f"shufflevector {ty} {first}, {ty} poison, <{lanes} x i32> zeroinitializer")
 
     def literal(self, number: float, lanes: int) -> str:
         """Return a constant, in each lane."""

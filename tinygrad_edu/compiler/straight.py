@@ -9,9 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tinygrad_edu.compiler.layout import CONST, LANE, Layout
-from tinygrad_edu.compiler.scalar_ir import Writer, double, kind, mask
-
-CHUNK = 1500  # operations per function, n-ary ones counted with their terms
+from tinygrad_edu.compiler.scalar_ir import Writer, kind
 
 
 def write_chunk(
@@ -44,7 +42,9 @@ def write_chunk(
         operands = program.operands_of(node)
         values[node] = result = _operation(writer, op.name, [value(x) for x in operands], lanes)
         if node in layout.sum_index:
-            _accumulate(writer, result, layout.sum_base + layout.sum_index[node], lanes)
+            if "active" not in writer.masks:
+                active_lanes(writer, lanes)
+            accumulate(writer, result, layout.sum_slots([node]) * lanes, lanes)
         if exported[node]:
             if place[node] == LANE:
                 writer.store(result, "%tile", layout.reserve(node) * lanes, lanes)
@@ -75,20 +75,20 @@ def _operation(writer: Writer, name: str, operands: list[str], lanes: int) -> st
     return writer.operation(name, operands, lanes)
 
 
-def _accumulate(writer: Writer, value: str, slot: int, lanes: int) -> None:
-    """Add a value to its sums per lane, in the lanes that hold a row."""
-    ty = kind(lanes)
-    if "active" not in writer.masks:
-        iota = ", ".join(f"i64 {i}" for i in range(lanes))
-        first = writer.let(f"insertelement <{lanes} x i64> poison, i64 %count, i64 0")
-        count = writer.let(
-            f"shufflevector <{lanes} x i64> {first}, <{lanes} x i64> poison, "
-            f"<{lanes} x i32> zeroinitializer"
-        )
-        writer.masks["active"] = writer.let(f"icmp ult <{lanes} x i64> <{iota}>, {count}")
-    held = writer.let(
-        f"select {mask(lanes)} {writer.masks['active']}, {ty} {value}, "
-        f"{ty} {writer.splat(double(0.0), lanes)}"
+def active_lanes(writer: Writer, lanes: int) -> None:
+    """Write the mask of the lanes that hold a row: all but in the last tile."""
+    ty = f"<{lanes} x i64>"
+    iota = ", ".join(f"i64 {i}" for i in range(lanes))
+    first = writer.let(f"insertelement {ty} poison, i64 %count, i64 0")
+    count = writer.let(
+        f"shufflevector {ty} {first}, {ty} poison, <{lanes} x i32> zeroinitializer"
     )
-    before = writer.load("%tile", slot * lanes, lanes)
-    writer.store(writer.let(f"fadd {ty} {before}, {held}"), "%tile", slot * lanes, lanes)
+    writer.masks["active"] = writer.let(f"icmp ult {ty} <{iota}>, {count}")
+
+
+def accumulate(writer: Writer, value: str, index: int | str, lanes: int) -> None:
+    """Add a value to its sums per lane, in the lanes that hold a row."""
+    held = writer.select(writer.masks["active"], value, writer.literal(0.0, lanes), lanes)
+    before = writer.load("%sums", index, lanes)
+    total = writer.let(f"fadd {kind(lanes)} {before}, {held}")
+    writer.store(total, "%sums", index, lanes)
