@@ -28,6 +28,7 @@ from tinygrad_edu.compiler.arguments import (
     build_rows,
     is_array,
     outputs_of,
+    read_numbers,
     shape_of,
     write_numbers,
 )
@@ -37,7 +38,6 @@ from tinygrad_edu.compiler.layout import Request
 from tinygrad_edu.compiler.lowering import lower
 from tinygrad_edu.compiler.program import Program
 from tinygrad_edu.compiler.symbol import Symbol
-from tinygrad_edu.operation import Node
 from tinygrad_edu.value import Value
 
 Wrt = Any  # None, a position, a captured Value, or a sequence of these
@@ -107,7 +107,7 @@ class Compiled:
         if any(type(x) is Symbol or _holds_symbols(x) for x in args):
             return self.function(*args)
         entry = self._entry("value", args)
-        return build(entry.outputs, iter(self._run(entry, args)), results=True)
+        return read_numbers(entry.outputs, self._run(entry, args))
 
     def value_and_grad(self, *args: Any, wrt: Wrt = None) -> tuple[float, Any]:
         """Return the value and its gradients, in the structure of the arguments.
@@ -124,7 +124,7 @@ class Compiled:
         """
         entry = self._entry("value_and_grad", args, wrt)
         numbers = self._run(entry, args)
-        return numbers[0], _gradients(entry.wanted, args, iter(numbers[1:]), wrt)
+        return float(numbers[0]), _gradients(entry, args, numbers, 1, wrt)
 
     def jacobian(self, *args: Any, wrt: Wrt = None) -> Any:
         """Return the matrix of derivatives: a row per number returned, a column per number of wrt.
@@ -134,7 +134,7 @@ class Compiled:
         [[3.0, 2.0], [1.0, 1.0]]
         """
         entry = self._entry("jacobian", args, wrt)
-        return self._run(entry, args, raw=True).reshape(entry.outputs.size, -1)
+        return self._run(entry, args).reshape(entry.outputs.size, -1).copy()
 
     def hessian(self, *args: Any, wrt: Wrt = None) -> Any:
         """Return the matrix of second derivatives by the numbers of ``wrt``, in their order.
@@ -144,9 +144,8 @@ class Compiled:
         [[6.0, 4.0], [4.0, 0.0]]
         """
         entry = self._entry("hessian", args, wrt)
-        numbers = self._run(entry, args, raw=True)
-        side = sum(_size(w, args) for w in entry.wanted)
-        return numbers.reshape(side, side)
+        side = sum(part.size for part in _wanted_shapes(entry, entry.shape.parts))
+        return self._run(entry, args).reshape(side, side).copy()
 
     def hvp(self, *args: Any, vector: Any, wrt: Wrt = None) -> Any:
         """Return the Hessian times ``vector``, both in the structure of the gradient.
@@ -157,7 +156,7 @@ class Compiled:
         """
         entry = self._entry("hvp", (*args, vector), wrt)
         numbers = self._run(entry, (*args, vector))
-        return _gradients(entry.wanted, args, iter(numbers), wrt)
+        return _gradients(entry, args, numbers, 0, wrt)
 
     def map(self, *args: Any, shared: Sequence[int] = (), threads: int = 1) -> Any:
         """Evaluate the function for every row: like ``[f(*row) for row in zip(*args)]``.
@@ -217,8 +216,9 @@ class Compiled:
         out, sums = self._run_rows(entry, rows, threads)
         scale = 1.0 / len(out) if reduce == "mean" else 1.0
         total = float(out[:, 0].sum()) * scale
-        gradient = _gradients(entry.wanted, args, iter((sums * scale).tolist()), wrt)
-        self._finite([total, *sums])
+        sums *= scale
+        self._finite(sums)
+        gradient = _gradients(entry, args, sums, 0, wrt)
         outputs = build_rows(entry.outputs, out)
         return total, gradient, outputs if entry.outputs.kind == "number" else outputs[1]
 
@@ -351,7 +351,8 @@ class Compiled:
 
     # --- running one ---
 
-    def _run(self, entry: _Entry, args: tuple[Any, ...], raw: bool = False) -> Any:
+    def _run(self, entry: _Entry, args: tuple[Any, ...]) -> Any:
+        """Run a single evaluation; the result is a view that the next call overwrites."""
         arrays = self._local.__dict__.setdefault("arrays", {})
         shared = arrays.get(id(entry))
         if shared is None:
@@ -360,11 +361,6 @@ class Compiled:
         for i, value in enumerate(entry.captured):
             shared[end + i] = value.data
         numbers = entry.kernel.run(shared)
-        if raw:
-            numbers = numbers.copy()
-            self._finite(numbers)
-            return numbers
-        numbers = numbers.tolist()
         self._finite(numbers)
         return numbers
 
@@ -476,22 +472,17 @@ def _single(wrt: Wrt, args: tuple[Any, ...]) -> bool:
     return len(args) == 1 if wrt is None else not isinstance(wrt, (list, tuple))
 
 
-def _size(w: Any, args: tuple[Any, ...]) -> int:
-    return shape_of(args[w], "wrt").size if isinstance(w, int) else 1
-
-
 def _wanted_shapes(entry: _Entry, shapes: tuple[Shape, ...]) -> list[Shape]:
     return [shapes[w] if isinstance(w, int) else Shape("number", None, (), 1) for w in entry.wanted]
 
 
-def _gradients(wanted: list[Any], args: tuple[Any, ...], numbers: Any, wrt: Wrt) -> Any:
-    parts = []
-    for w in wanted:
-        if isinstance(w, int):
-            parts.append(build(shape_of(args[w], "wrt"), numbers, results=True))
-        else:
-            parts.append(next(numbers))
-    return parts[0] if _single(wrt, args) else tuple(parts)
+def _gradients(entry: _Entry, args: tuple[Any, ...], numbers: Any, start: int, wrt: Wrt) -> Any:
+    """Build the gradients from an array, in the structure of what they are taken by."""
+    found = []
+    for part in _wanted_shapes(entry, entry.shape.parts):
+        found.append(read_numbers(part, numbers, start))
+        start += part.size
+    return found[0] if _single(wrt, args) else tuple(found)
 
 
 def _describe(name: str, entry: _Entry) -> str:
@@ -503,7 +494,3 @@ def _describe(name: str, entry: _Entry) -> str:
         f"{s.straight:,} straight-line operations in {s.chunks} pieces, {s.lanes} lanes; "
         f"{s.code_bytes:,} bytes of code, {where} in {s.seconds:.2f} s"
     )
-
-
-__all__: list[str] = ["Compiled", "compile"]
-_ = Node

@@ -6,7 +6,7 @@ hashable description without the numbers; one shape is compiled once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from tinygrad_edu.operation import Node, to_float
@@ -96,28 +96,45 @@ def write_numbers(x: Any, shape: Shape, target: Any, start: int, where: str) -> 
     return start
 
 
-def build(shape: Shape, nodes: Iterator[Any], results: bool = False) -> Any:
-    """Build a structure from its numbers, or from symbols.
-
-    With ``results`` a module becomes a dict from parameter names to numbers, and an array one of
-    floats; without, a module is a copy whose parameters are the symbols, an array one of objects.
-    """
+def build(shape: Shape, nodes: Iterator[Any]) -> Any:
+    """Build an argument from symbols: an array holds objects, a module is a copy with them."""
     if shape.kind == "number":
         return next(nodes)
     if shape.kind == "array":
         import numpy
 
-        flat = numpy.empty(shape.size, float if results else object)
+        flat = numpy.empty(shape.size, object)
         flat[:] = [next(nodes) for _ in range(shape.size)]
         return flat.reshape(shape.detail)
     if shape.kind == "module":
-        taken = [next(nodes) for _ in range(shape.size)]
-        if not results:
-            return shape.detail.with_parameters(taken)
-        return {name: y for (name, _), y in zip(shape.detail.named_parameters(), taken)}
+        return shape.detail.with_parameters([next(nodes) for _ in range(shape.size)])
     if shape.kind == "fixed":
         return shape.detail
-    parts = [build(part, nodes, results) for part in shape.parts]
+    parts = [build(part, nodes) for part in shape.parts]
+    if shape.kind == "dict":
+        return dict(zip(shape.detail, parts))
+    return tuple(parts) if shape.kind == "tuple" else parts
+
+
+def read_numbers(shape: Shape, numbers: Any, start: int = 0) -> Any:
+    """Build a structure from an array of floats; a module becomes a dict by parameter name."""
+    end = start + shape.size
+    if shape.kind == "number":
+        return float(numbers[start])
+    if shape.kind == "array":
+        return numbers[start:end].reshape(shape.detail).copy()
+    if shape.kind == "module":
+        names = [name for name, _ in shape.detail.named_parameters()]
+        return dict(zip(names, numbers[start:end].tolist()))
+    if shape.kind == "fixed":
+        return shape.detail
+    if all([part is NUMBER for part in shape.parts]):
+        parts = numbers[start:end].tolist()
+    else:
+        parts = []
+        for part in shape.parts:
+            parts.append(read_numbers(part, numbers, start))
+            start += part.size
     if shape.kind == "dict":
         return dict(zip(shape.detail, parts))
     return tuple(parts) if shape.kind == "tuple" else parts
@@ -165,6 +182,3 @@ def build_rows(shape: Shape, matrix: Any, start: int = 0) -> Any:
     if shape.kind == "dict":
         return dict(zip(shape.detail, parts))
     return tuple(parts) if shape.kind == "tuple" else parts
-
-
-Reader = Callable[[Any], Any]

@@ -105,13 +105,20 @@ def lay_out(request: Request) -> Layout:
             place[node] = max([place[x] for x in flat[starts[node] : starts[node + 1]]])
             if place[node] == CONST:  # rare, such as a gradient that is a constant expression
                 place[node] = SHARED
-    # Outputs stand side by side. One that is an input or a constant, that is wanted twice, or that
-    # is shared where rows are wanted, becomes a copy.
+    # Outputs stand side by side. One that is an input or a constant, that is wanted twice, that is
+    # shared where rows are wanted, or that is summed but has readers, too, becomes a copy.
     has_rows = bool(request.widths)
     taken: set[int] = set()
 
-    def own(node: int, wanted: int) -> int:
-        if rows[codes[node]] is None or node in taken or place[node] != wanted:
+    read = set(flat) if request.sums else set()
+
+    def own(node: int, wanted: int, unread: bool = False) -> int:
+        if (
+            rows[codes[node]] is None
+            or node in taken
+            or place[node] != wanted
+            or (unread and node in read)
+        ):
             node = program.add_unshared(COPY, [node])
             place.append(wanted)
             address.append(-1)
@@ -120,7 +127,7 @@ def lay_out(request: Request) -> Layout:
 
     target = LANE if has_rows else SHARED
     each = [own(node, target) for node in request.each]
-    sums = [own(node, LANE) for node in request.sums]
+    sums = [own(node, LANE, True) for node in request.sums]
     base = offsets[-1] if has_rows else shared_inputs
     for i, node in enumerate(each):
         address[node] = base + i

@@ -134,7 +134,9 @@ class NestWriter(Writer):
         name = self.scopes[-1][key] = make()
         return name
 
-    def position(self, ref: Ref, at: tuple[Index, ...], terms: tuple[Index, ...], scale: int) -> Index:
+    def position(
+        self, ref: Ref, at: tuple[Index, ...], terms: tuple[Index, ...], scale: int
+    ) -> Index:
         """Return ``scale`` times the address that a reference has at these counters."""
         base = ref.base
         parts: dict[str, int] = {}
@@ -150,7 +152,8 @@ class NestWriter(Writer):
             product = part
             if factor != 1:
                 product = self.known(
-                    ("mul", part, factor), lambda p=part, f=factor: self.let(f"mul nsw i64 {p}, {f}")
+                    ("mul", part, factor),
+                    lambda p=part, f=factor: self.let(f"mul nsw i64 {p}, {f}"),
                 )
             if name:
                 name = self.known(
@@ -184,7 +187,9 @@ class NestWriter(Writer):
     def pointer(self, array: str, index: Index) -> str:
         """Return the address of an element, the constant part of its index last."""
         if index.name:
-            array = self.known(("ptr", array, index.name), lambda a=array: self.address(a, index.name))
+            array = self.known(
+                ("ptr", array, index.name), lambda a=array: self.address(a, index.name)
+            )
         return self.address(array, index.offset)
 
     def fetch(
@@ -245,7 +250,9 @@ class NestWriter(Writer):
             free = [j for j in range(len(nest.counts)) if j != self.axis and nest.counts[j] > 1]
             if free:
                 self.jam = max(free, key=lambda j: (self._shared_loads(j), j))
-                self.jam_count = min(nest.counts[self.jam], 4 if vectors > 1 or nest.place == SHARED else 8)
+                self.jam_count = min(
+                    nest.counts[self.jam], 4 if vectors > 1 or nest.place == SHARED else 8
+                )
 
     def _refs(self) -> list[Ref]:
         found = []
@@ -262,7 +269,9 @@ class NestWriter(Writer):
             if ref.strides[j] not in (0, 1) or (ref.table is not None and ref.table.strides[j]):
                 return False
         return all(
-            s.result is None or not s.stored or (s.result.strides[j] == 1 and s.result.table is None)
+            s.result is None
+            or not s.stored
+            or (s.result.strides[j] == 1 and s.result.table is None)
             for s in self.nest.steps
         )
 
@@ -439,15 +448,15 @@ class NestWriter(Writer):
         for lane in range(it.lanes):
             one = self.let(f"extractelement {kind(it.lanes)} {index}, i64 {lane}")
             found = self._take_one(step, one, it, count, str(lane))
-            total = self.let(
-                f"insertelement {kind(it.lanes)} {total}, double {found}, i64 {lane}"
-            )
+            total = self.let(f"insertelement {kind(it.lanes)} {total}, double {found}, i64 {lane}")
         return total
 
     def _take_one(self, step: Step, index: str, it: Iteration, count: int, lane: str) -> str:
         name = "@llvm.floor.f64"
         self.helpers[name] = f"declare double {name}(double)"
-        whole = self.let(f"fcmp oeq double {self.let(f'call double {name}(double {index})')}, {index}")
+        whole = self.let(
+            f"fcmp oeq double {self.let(f'call double {name}(double {index})')}, {index}"
+        )
         low = self.let(f"fcmp oge double {index}, {double(0.0)}")
         high = self.let(f"fcmp olt double {index}, {double(float(count))}")
         valid = self.let(f"and i1 {self.let(f'and i1 {low}, {high}')}, {whole}")
@@ -511,7 +520,9 @@ class NestWriter(Writer):
                     whole = (outer[j] - start) // size * size if size else 0
                     if whole:
 
-                        def body(i: Index, _: list[str], size: int = size, start: int = start) -> list[str]:
+                        def body(
+                            i: Index, _: list[str], size: int = size, start: int = start
+                        ) -> list[str]:
                             wider = bundle * size if j == jam else bundle
                             inside({**at, j: i.plus(start)}, inner, p + 1, wider)
                             return []
@@ -572,7 +583,9 @@ class NestWriter(Writer):
         def outside(p: int, at: dict[int, Index]) -> None:
             """Loop over the counters that move b, then over its terms, and copy b."""
             if p < len(moves):
-                self.loop(outer[moves[p]], 1, [], lambda i, _: outside(p + 1, {**at, moves[p]: i}) or [])
+                self.loop(
+                    outer[moves[p]], 1, [], lambda i, _: outside(p + 1, {**at, moves[p]: i}) or []
+                )
                 return
             over_terms(at, ())
 

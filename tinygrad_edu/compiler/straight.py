@@ -80,9 +80,7 @@ def active_lanes(writer: Writer, lanes: int) -> None:
     ty = f"<{lanes} x i64>"
     iota = ", ".join(f"i64 {i}" for i in range(lanes))
     first = writer.let(f"insertelement {ty} poison, i64 %count, i64 0")
-    count = writer.let(
-        f"shufflevector {ty} {first}, {ty} poison, <{lanes} x i32> zeroinitializer"
-    )
+    count = writer.let(f"shufflevector {ty} {first}, {ty} poison, <{lanes} x i32> zeroinitializer")
     writer.masks["active"] = writer.let(f"icmp ult {ty} <{iota}>, {count}")
 
 

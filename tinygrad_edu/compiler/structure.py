@@ -423,7 +423,10 @@ class Finder:
         if draft is None or draft.size != len(group) or draft.place != self.place[group[0]]:
             return False
         inside = [j for j in range(operands.shape[1]) if (homes[:, j] == target).all()]
-        if not inside or (homes[:, [j for j in range(homes.shape[1]) if j not in inside]] == target).any():
+        if (
+            not inside
+            or (homes[:, [j for j in range(homes.shape[1]) if j not in inside]] == target).any()
+        ):
             return False
         positions = self.position[operands[:, inside]]
         if (positions != positions[:, :1]).any() or len(np.unique(positions[:, 0])) != len(group):
@@ -476,7 +479,12 @@ class Finder:
         return nest
 
     def _ref(
-        self, draft: _Draft, c: _Column, terms: tuple[int, ...], counts: tuple[int, ...], strides: Any
+        self,
+        draft: _Draft,
+        c: _Column,
+        terms: tuple[int, ...],
+        counts: tuple[int, ...],
+        strides: Any,
     ) -> Ref:
         np = self.np
         if c.local >= 0:
