@@ -110,6 +110,8 @@ class Link:
 class Diagram:
     """Nodes and links, each link after the nodes it joins, and the texts that describe the whole.
 
+    ``gap`` is the room between columns, in inches; pages that write on links need more of it.
+
     >>> x, y = Node(("x",), above="2"), Node(("y",), above="3")
     >>> total = Node(("+",), above="5", ends=True)
     >>> diagram = Diagram((x, y, total), (Link(0, 2), Link(1, 2, 1)), title="x + y")
@@ -123,6 +125,7 @@ class Diagram:
     title: str = ""
     description: str = ""
     direction: Direction = "LR"
+    gap: float = 0.5
 
     @cached_property
     def circle_room(self) -> float:
@@ -173,7 +176,7 @@ def dot_text(diagram: Diagram, *, texts: bool = True) -> str:
 
     graph = graphviz.Digraph(
         diagram.title if texts else "layout",
-        graph_attr={"rankdir": diagram.direction, "nodesep": "0.2", "ranksep": "0.5"},
+        graph_attr={"rankdir": diagram.direction, "nodesep": "0.2", "ranksep": f"{diagram.gap:g}"},
         node_attr={"label": "", "shape": "box", "fixedsize": "true"},
     )
     if len(diagram.nodes) >= _LARGE:
