@@ -22,22 +22,26 @@ from tinygrad_edu.gradient import grad
 from tinygrad_edu.value import Value
 
 if TYPE_CHECKING:
+    from tinygrad_edu.checking import check_gradients as check_gradients
+    from tinygrad_edu.compiler import compile as compile
     from tinygrad_edu.drawing import draw as draw
+    from tinygrad_edu.expression import parse as parse
+    from tinygrad_edu.training import fit as fit
 
 __version__ = "0.1.0"
 
 # name -> the module that holds it; imported when the name is first asked for
 _LAZY = {
+    "check_gradients": "tinygrad_edu.checking",
+    "compile": "tinygrad_edu.compiler",
     "draw": "tinygrad_edu.drawing",
+    "fit": "tinygrad_edu.training",
+    "parse": "tinygrad_edu.expression",
 }
 
-_SHADOWING = {"abs", "max", "pow", "sum"}  # reachable as tinygrad_edu.sum, but not through import *
-__all__ = [
-    "Value",
-    "grad",
-    *(name for name in functional.__all__ if name not in _SHADOWING),
-    *_LAZY,
-]
+# what would hide a built-in is reachable as tinygrad_edu.sum, but not through import *
+_BUILTIN = {"abs", "compile", "max", "pow", "sum"}
+__all__ = sorted({"Value", "grad", *functional.__all__, *_LAZY} - _BUILTIN)
 
 
 def __getattr__(name: str) -> Any:

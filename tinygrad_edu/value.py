@@ -231,6 +231,14 @@ class Value(Operators):
     def __format__(self, spec: str) -> str:
         return format(self._data, spec) if spec else repr(self)
 
+    def _repr_svg_(self) -> str | None:
+        """Draw the graph where a notebook shows this node; a leaf or a large graph stays text."""
+        if self.op is None or len(topological_order(self)) > 100:
+            return None
+        from tinygrad_edu.drawing import draw  # a floor above: loaded when a figure is asked for
+
+        return draw(self).svg
+
     def __reduce__(self) -> tuple[Any, ...]:
         if self.op is not None:
             raise TypeError(
