@@ -136,7 +136,7 @@ class _Frame:
 def scan(text: str) -> list[Statement]:
     """Split ``text`` into statements; raise FormulaError for what is not a formula."""
     if len(text) > MAX_LENGTH:
-        problem = f"{len(text)} characters of formula; at most {MAX_LENGTH} are read"
+        problem = f"more than {MAX_LENGTH} characters of formula"
         raise FormulaError(problem, text, 0)
     statements: list[Statement] = []
     frames = [_Frame("", False, 0)]
@@ -406,15 +406,15 @@ class Compiler:
             raise FormulaError(_unknown_function(name), self.text, at)
         given = sizes[-count:]
         if function.shape == "*":
-            one_list = count == 1 and given[0] is not None
-            operands = given[0] if one_list and given[0] is not None else count
-            if not one_list:
+            length = given[0] if count == 1 else None
+            if length is None:
                 self._check_operands(name, "n" * count, count, at, sizes)
+                steps.append(Step("spread", function.call, count))
             else:
                 sizes.pop()
-            self._count(operands, at)
-            steps.append(Step("call" if one_list else "spread", function.call, count))
-            sizes.append(operands if name in ("softmax", "log_softmax") else None)
+                steps.append(Step("call", function.call, count))
+            self._count(length or count, at)
+            sizes.append((length or count) if name in ("softmax", "log_softmax") else None)
             return
         if name == "leaky_relu" and count == 2 and steps[-1].kind != "number":
             raise FormulaError("leaky_relu: the slope must be a number", self.text, at)
