@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from tinygrad_edu import functional
 from tinygrad_edu.functional import *  # noqa: F403
-from tinygrad_edu.gradient import grad
-from tinygrad_edu.value import Value
+from tinygrad_edu.gradient import grad as grad
+from tinygrad_edu.value import Value as Value
 
 if TYPE_CHECKING:
     from tinygrad_edu.checking import check_gradients as check_gradients
