@@ -110,7 +110,8 @@ class Link:
 class Diagram:
     """Nodes and links, each link after the nodes it joins, and the texts that describe the whole.
 
-    ``gap`` is the room between columns, in inches; pages that write on links need more of it.
+    The gaps are those between columns and between the rows of a column, in inches; pages that write
+    on links need larger ones.
 
     >>> x, y = Node(("x",), above="2"), Node(("y",), above="3")
     >>> total = Node(("+",), above="5", ends=True)
@@ -125,7 +126,8 @@ class Diagram:
     title: str = ""
     description: str = ""
     direction: Direction = "LR"
-    gap: float = 0.5
+    column_gap: float = 0.5
+    row_gap: float = 0.2
 
     @cached_property
     def circle_room(self) -> float:
@@ -176,7 +178,11 @@ def dot_text(diagram: Diagram, *, texts: bool = True) -> str:
 
     graph = graphviz.Digraph(
         diagram.title if texts else "layout",
-        graph_attr={"rankdir": diagram.direction, "nodesep": "0.2", "ranksep": f"{diagram.gap:g}"},
+        graph_attr={
+            "rankdir": diagram.direction,
+            "nodesep": f"{diagram.row_gap:g}",
+            "ranksep": f"{diagram.column_gap:g}",
+        },
         node_attr={"label": "", "shape": "box", "fixedsize": "true"},
     )
     if len(diagram.nodes) >= _LARGE:
