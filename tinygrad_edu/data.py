@@ -69,7 +69,7 @@ def as_targets(y: Any, kind: str, count: int, outputs: int = 1, name: str = "y")
         kind: ``"number"``: a number, or a list of ``outputs`` numbers. ``"sign"``: two classes,
             1 and -1 or 1 and 0. ``"class"``: whole numbers from 0 to ``outputs - 1``, or rows of
             as many probabilities that add up to 1 (one-hot rows become whole numbers); with a
-            single output two classes, as for ``"sign"``.
+            single output two classes, as for ``"sign"``. ``"any"``: numbers, or lists of numbers.
         count: How many targets there must be.
         outputs: How many outputs the model has.
         name: Starts the error messages.
@@ -88,7 +88,9 @@ def as_targets(y: Any, kind: str, count: int, outputs: int = 1, name: str = "y")
     if len(targets) != count:
         raise ValueError(f"{name}: expected {count} targets, one for each row, got {len(targets)}")
     if any(hasattr(t, "__len__") and not isinstance(t, (str, bytes)) for t in targets):
-        rows = as_rows(targets, width=outputs, name=name)
+        rows = as_rows(targets, width=None if kind == "any" else outputs, name=name)
+        if kind == "any":
+            return rows
         if outputs > 1:
             return (
                 [_class_of(row, i, name) for i, row in enumerate(rows)] if kind == "class" else rows
@@ -97,7 +99,7 @@ def as_targets(y: Any, kind: str, count: int, outputs: int = 1, name: str = "y")
     elif kind == "number" and outputs > 1:
         raise ValueError(f"{name}: expected {outputs} numbers for each row, one for each output")
     numbers = [_numbers([t], i, (), name)[0] for i, t in enumerate(targets)]
-    if kind == "number":
+    if kind in ("number", "any"):
         return numbers
     if kind == "sign" or outputs == 1:
         return _signs(numbers, name)

@@ -21,6 +21,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tinygrad_edu import functional
+from tinygrad_edu.data import as_rows, as_targets
 from tinygrad_edu.nn.features import FeatureMap, feature_count
 from tinygrad_edu.nn.initialization import Seed, random_source
 from tinygrad_edu.nn.layers import MLP, Layer, Neuron, as_inputs, check_count
@@ -193,8 +194,6 @@ class Perceptron(_LinearNeuron):
         Raises:
             TypeError, ValueError: If the data are unusable; the weights are then unchanged.
         """
-        from tinygrad_edu.data import as_rows, as_targets
-
         rows = as_rows(X, width=self.nin)
         labels = [1 if label > 0 else -1 for label in as_targets(y, "sign", len(rows))]
         order, corrections = list(range(len(rows))), 0

@@ -25,7 +25,8 @@ class Loss:
             sign or by argmax), ``"logits"`` (scores whose sigmoid or softmax are probabilities),
             or ``"probabilities"``.
         targets: ``"number"``, ``"sign"`` (1 and -1, or 1 and 0), or ``"class"`` (0 to K - 1, or
-            one-hot; with a single output, two classes as for ``"sign"``).
+            one-hot; with a single output, two classes as for ``"sign"``), or ``"any"``: numbers or
+            lists of them, unchecked.
         maximize: Whether larger is better, as for a log-likelihood.
 
     >>> absolute = Loss(lambda prediction, target: abs(prediction - target), "absolute error")
@@ -49,8 +50,10 @@ class Loss:
             raise ValueError(
                 f"takes: expected 'numbers', 'scores', 'logits' or 'probabilities', got {takes!r}"
             )
-        if targets not in ("number", "sign", "class"):
-            raise ValueError(f"targets: expected 'number', 'sign' or 'class', got {targets!r}")
+        if targets not in ("number", "sign", "class", "any"):
+            raise ValueError(
+                f"targets: expected 'number', 'sign', 'class' or 'any', got {targets!r}"
+            )
         self.function = function
         self.name = name or getattr(function, "__name__", "loss")
         self.reduction, self.takes, self.targets, self.maximize = (
@@ -96,8 +99,13 @@ class Loss:
         kept = {k: getattr(self, k) for k in ("reduction", "takes", "targets", "maximize")}
         return Loss(self.function, self.name, **{**kept, **changes})
 
+    @property
+    def classifies(self) -> bool:
+        """Whether targets are classes, so that predictions are right or wrong."""
+        return self.targets in ("sign", "class")
+
     def correct(self, prediction: Any, target: Any) -> Any:
-        """Return 1.0 if the prediction means the target's class, else 0.0; ``None`` for numbers.
+        """Return 1.0 if the prediction means the target's class, else 0.0; ``None`` if no classes.
 
         Several outputs: the largest one's position (the first, if several are largest). One output:
         the positive class if it is above 0.5 (probabilities) or 0 (logits), or at least 0 (scores:
@@ -107,7 +115,7 @@ class Loss:
         >>> cross_entropy.correct([0.1, 0.9], 1), hinge.correct(-2.0, 1)
         (1.0, 0.0)
         """
-        if self.targets == "number":
+        if not self.classifies:
             return None
         if isinstance(prediction, (list, tuple)):
             truth = _position(target)
@@ -146,7 +154,7 @@ def _traced_argmax(values: Sequence[Any]) -> Any:
 def as_loss(loss: Any) -> Loss:
     """Return a ``Loss``; any other function of prediction and target becomes one.
 
-    Its attribute ``reduction`` counts, if it has one; else it is averaged over the examples.
+    It is averaged over the examples, unless it has an attribute ``reduction``; any targets do.
 
     Raises:
         TypeError: If it is not a function.
@@ -158,7 +166,7 @@ def as_loss(loss: Any) -> Loss:
         return loss
     if not callable(loss):
         raise TypeError(f"loss: expected a function of prediction and target, got {loss!r:.60}")
-    return Loss(loss, reduction=getattr(loss, "reduction", "mean"))
+    return Loss(loss, reduction=getattr(loss, "reduction", "mean"), targets="any")
 
 
 def expects_logits(loss: Any) -> bool:

@@ -217,8 +217,7 @@ def _modules(held: Any) -> Iterator[Module]:
 def _replaced(held: Any, new: Mapping[Any, Any]) -> Any:
     if isinstance(held, Module):
         copied = copy(held)
-        for name, item in vars(held).items():
-            setattr(copied, name, _replaced(item, new))
+        copied.__dict__ = {name: _replaced(item, new) for name, item in vars(held).items()}
         return copied
     if isinstance(held, (list, tuple)):
         return type(held)([_replaced(item, new) for item in held])

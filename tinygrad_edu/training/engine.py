@@ -24,7 +24,7 @@ class Measured(NamedTuple):
 
     ``loss`` is the objective over all examples seen (averaged or added up, by the loss's reduction)
     with the penalty, which is averaged over the steps; ``correct`` the number of examples whose
-    class was predicted, ``None`` for numbers; ``gradient_norm`` the mean over the steps;
+    class was predicted, ``None`` where there are none; ``gradient_norm`` the mean over the steps;
     ``learning_rate`` that of the last step.
     """
 
@@ -93,14 +93,14 @@ class EagerEngine:
             data /= examples
         return Measured(
             data + penalty / len(batches),
-            None if p.loss.targets == "number" else correct,
+            correct if p.loss.classifies else None,
             norms / len(batches),
             rate,
         )
 
     def _step(self, batch: Sequence[int]) -> tuple[float, float, float, int]:
         p, predict, loss = self.problem, self.predict, self.problem.loss
-        counts = loss.targets != "number"
+        counts = loss.classifies
         for parameter in p.parameters:
             parameter.grad = 0.0
         # 1. The gradients of the examples add up in the leaves.
@@ -158,11 +158,11 @@ def evaluate_on(
     for row, target in zip(rows, targets):
         prediction = predict(row)
         total += float(loss(prediction, target))
-        if loss.targets != "number":
+        if loss.classifies:
             correct += int(loss.correct(prediction, target))
     if loss.reduction == "mean":
         total /= len(rows)
     if penalty is not None:
         extra = float(penalty([float(p) for p in model.parameters()]))
         total += -extra if loss.maximize else extra
-    return Measured(total, None if loss.targets == "number" else correct)
+    return Measured(total, correct if loss.classifies else None)

@@ -130,7 +130,7 @@ def fit(
             keeper.epoch_ends()
             if bar is not None:
                 bar.update()
-                bar.set_postfix_str(f"loss {history.loss[-1]:.4g}")
+                bar.set_postfix_str(f"loss {history.loss[-1]:.4g}", refresh=False)
             for observer in observers:
                 observer(model, history)
             reason = next(filter(None, (criterion(history) for criterion in criteria)), None)
