@@ -147,10 +147,12 @@ def _class_of(row: list[float], i: int, name: str) -> int | list[float]:
     return row.index(1.0) if row.count(0.0) == len(row) - 1 and 1.0 in row else row
 
 
-def _signs(numbers: list[float], name: str) -> list[Any]:
-    negative = {number for number in numbers if number != 1.0}
+def _signs(numbers: list[float], name: str) -> list[int]:
+    known = {1.0}
     for i, number in enumerate(numbers):
-        if number not in (1.0, 0.0, -1.0) or len(negative) > 1:
+        if len(known) == 1 and number in (0.0, -1.0):
+            known.add(number)
+        if number not in known:
             raise ValueError(
                 f"{name}: row {i}: expected the labels 1 and -1, or 1 and 0; got {number!r}"
             )

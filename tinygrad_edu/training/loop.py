@@ -261,4 +261,4 @@ def _progress_bar(progress: bool | None, epochs: int) -> Any:
                 'progress=True needs tqdm: pip install "tinygrad_edu[demos]"'
             ) from None
         return None
-    return tqdm(total=epochs, unit="epoch", leave=False)
+    return tqdm(total=epochs, unit="epoch")
