@@ -8,11 +8,10 @@ Algorithm': visit the nodes from the last to the first, and add up what the read
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
-
 from tinygrad_edu import ops
 from tinygrad_edu.compiler.program import Program
 from tinygrad_edu.compiler.symbol import Symbol
+from tinygrad_edu.operation import Op
 
 
 def gradients(program: Program, output: int, inputs: Sequence[int]) -> list[int]:
@@ -22,49 +21,48 @@ def gradients(program: Program, output: int, inputs: Sequence[int]) -> list[int]
     that merely turn out to be 0 at run time do count (``0 * inf`` is nan, as in the engine).
     """
     between = _between(program, output, inputs)
-    rows, codes = program.rows, program.codes
-    shares: dict[int, list[Any]] = {output: [1.0]}
-    found: dict[int, Any] = {}
+    rows, codes, starts, flat = program.rows, program.codes, program.starts, program.operands
+    add, mul = program.add, ops.mul
+    shares: dict[int, list[float | int]] = {output: [1.0]}  # floats are numbers, ints are nodes
+    found: dict[int, float | int] = {}
     wanted = set(inputs)
     for node in range(output, min(inputs, default=output) - 1, -1):
         terms = shares.pop(node, None)
         if terms is None:
             continue
-        upstream = _add_up(terms)
+        upstream = terms[0] if len(terms) == 1 else _add_up(program, terms)
         if node in wanted:
             found[node] = upstream
         op = rows[codes[node]]
         if op is None:
             continue
-        operands = program.operands_of(node)
-        if op is ops.mul:  # the most frequent rule, without the detour over two symbols
-            a, b = operands
-            partials: Sequence[Any] = (
-                Symbol(program, b) if between[a] else 0.0,
-                Symbol(program, a) if between[b] else 0.0,
-            )
-        else:
-            partials = op.local_gradients(
-                Symbol(program, node), *[Symbol(program, x) for x in operands]
-            )
-        for operand, partial in zip(operands, partials):
+        operands = flat[starts[node] : starts[node + 1]]
+        for operand, partial in zip(operands, _partials(program, op, node, operands)):
             if not between[operand]:
                 continue
             if type(partial) is float:
                 if partial == 0.0:
                     continue
                 if partial == 1.0:
-                    share = upstream
-                elif partial == -1.0 and type(upstream) is Symbol:
-                    share = -upstream
-                else:
-                    share = upstream * partial
-            elif type(upstream) is float and upstream == 1.0:
-                share = partial
+                    shares.setdefault(operand, []).append(upstream)
+                    continue
+            if type(upstream) is int and type(partial) is int:
+                share: float | int = add(mul, [upstream, partial])
             else:
-                share = upstream * partial
+                share = _product(program, upstream, partial)
             shares.setdefault(operand, []).append(share)
     return [_node(program, found.get(node, 0.0)) for node in inputs]
+
+
+def _partials(program: Program, op: Op, node: int, operands: Sequence[int]) -> Sequence[float | int]:
+    """Return the partial derivatives of a node by its operands: numbers (floats) or nodes (ints)."""
+    if op is ops.mul:  # the two most frequent rules, without the detour over symbols
+        return operands[::-1]
+    if op is ops.dot and len(operands) % 2 == 0:
+        half = len(operands) // 2
+        return operands[half:] + operands[:half]
+    partials = op.local_gradients(Symbol(program, node), *[Symbol(program, x) for x in operands])
+    return [x.index if type(x) is Symbol else float(x) for x in partials]
 
 
 def _between(program: Program, output: int, inputs: Sequence[int]) -> bytearray:
@@ -84,13 +82,20 @@ def _between(program: Program, output: int, inputs: Sequence[int]) -> bytearray:
     return between
 
 
-def _add_up(terms: list[Any]) -> Any:
-    if len(terms) == 1:
-        return terms[0]
-    if len(terms) == 2:
-        return terms[0] + terms[1]
-    return ops.sum_(*terms)
+def _product(program: Program, upstream: float | int, partial: float | int) -> float | int:
+    if type(upstream) is float and type(partial) is float:
+        return upstream * partial
+    if upstream == 1.0 and type(upstream) is float:
+        return partial
+    if partial == -1.0 and type(partial) is float:
+        return program.add(ops.neg, [_node(program, upstream)])
+    return program.add(ops.mul, [_node(program, upstream), _node(program, partial)])
 
 
-def _node(program: Program, gradient: Any) -> int:
-    return gradient.index if type(gradient) is Symbol else program.constant(float(gradient))
+def _add_up(program: Program, terms: list[float | int]) -> float | int:
+    nodes = [_node(program, term) for term in terms]
+    return program.add(ops.add if len(nodes) == 2 else ops.sum_, nodes)
+
+
+def _node(program: Program, gradient: float | int) -> int:
+    return gradient if type(gradient) is int else program.constant(float(gradient))

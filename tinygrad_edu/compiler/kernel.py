@@ -66,6 +66,7 @@ class Kernel:
         self._library = library
         self._shared_function = library.function("shared_part", 7)
         self._rows_function = library.function("rows", 10) if self._rows else None
+        self._table_address = self._tables.ctypes.data
         self._constants = list(layout.constants)
         self.statistics.seconds = time.perf_counter() - started
 
@@ -76,7 +77,7 @@ class Kernel:
         finder = Finder(layout, loops)
         segments = finder.schedule()
         exported = finder.mark_stored(segments)
-        modules = _Modules(self._rows, self.lanes)
+        modules = _Modules(self.lanes, [*self._widths, self._each] if self._rows else [])
         names: dict[int, list[str]] = {SHARED: [], LANE: []}
         scratch = 0
         width = native.native_lanes()
@@ -129,7 +130,7 @@ class Kernel:
 
     def run(self, shared: Any) -> Any:
         """Run without rows: return the view of ``shared`` that holds the outputs."""
-        self._shared_function(shared.ctypes.data, 0, 0, self._tables.ctypes.data, 0, 0, 0)
+        self._shared_function(shared.ctypes.data, 0, 0, self._table_address, 0, 0, 0)
         first = self._layout.shared_inputs
         return shared[first : first + self._each]
 
@@ -143,7 +144,7 @@ class Kernel:
         rows = len(matrices[0])
         out = numpy.empty((rows, self._each))
         pointers = numpy.array([m.ctypes.data for m in matrices], dtype=numpy.uintp)
-        tables = self._tables.ctypes.data
+        tables = self._table_address
         run_rows = self._rows_function
         assert run_rows is not None
         self._shared_function(shared.ctypes.data, 0, 0, tables, 0, 0, 0)
@@ -179,8 +180,8 @@ class Kernel:
 class _Modules:
     """LLVM modules of bounded size, filled one after the other."""
 
-    def __init__(self, rows: bool, lanes: int) -> None:
-        self.rows, self.lanes = rows, lanes
+    def __init__(self, lanes: int, widths: list[int]) -> None:
+        self.lanes, self.widths = lanes, widths
         self.objects: list[bytes] = []
         self.cached = 0
         self.text: list[str] = []
@@ -203,7 +204,7 @@ class _Modules:
         for name in (*names[SHARED], *names[LANE]):
             if name not in self.here:
                 self.helpers[f"@{name}"] = f"declare void @{name}({rows_ir.TYPES})"
-        if self.rows:
+        if self.widths:
             self.helpers["@rows_in"] = self.helpers["@rows_out"] = ""
         body = "\n".join([*calls, "  ret void"])
         self.text.append(f"define void @shared_part({rows_ir.RECEIVED}) {{\n{body}\n}}")
@@ -213,7 +214,7 @@ class _Modules:
         if not self.text:
             return
         if "@rows_out" in self.helpers:
-            self.text.append(rows_ir.frame(self.lanes, self.helpers))
+            self.text.append(rows_ir.frame(self.lanes, self.widths, self.helpers))
         ir = "\n".join([*self.helpers.values(), *self.text])
         code, hit = native.compile_object(ir, 1)
         self.objects.append(code)

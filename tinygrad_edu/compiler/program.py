@@ -100,26 +100,29 @@ class Program:
 
         Only what cannot change a result is simplified: ``x * 1``, ``x / 1``, ``x - 0``, ``--x``.
         """
-        count = len(operands)
-        key = -1
-        if count <= 3:
-            code = self._row_codes.get(op)
-            if code is None:
-                code = self._code(op)
-            key = code
-            for node in operands:
-                key = key << 32 | node
-            same = self._seen.get(key)
+        if len(operands) > 3:
+            return self.add_unshared(op, operands)
+        code = self._row_codes.get(op)
+        if code is None:
+            code = self._code(op)
+        key = code
+        for node in operands:
+            key = key << 32 | node
+        seen, codes = self._seen, self.codes
+        same = seen.get(key)
+        if same is not None:
+            return same
+        if op in _SIMPLIFIED:
+            same = self._simpler(op, operands)
             if same is not None:
                 return same
-            if op in _SIMPLIFIED:
-                same = self._simpler(op, operands)
-                if same is not None:
-                    return same
-            if len(self._seen) >= _WINDOW:
-                self._seen.clear()  # bounded memory: sharing reaches back a window at most
-            self._seen[key] = len(self.codes)
-        return self.add_unshared(op, operands)
+        if len(seen) >= _WINDOW:
+            seen.clear()  # bounded memory: sharing reaches back a window at most
+        node = seen[key] = len(codes)
+        codes.append(code)
+        self.operands.extend(operands)
+        self.starts.append(len(self.operands))
+        return node
 
     def add_unshared(self, op: Op, operands: list[int]) -> int:
         """Record ``op`` as a new node in any case."""

@@ -37,72 +37,119 @@ def _transpose_8x8(w: Writer, rows: list[str]) -> list[str]:
     return rows
 
 
-def frame(lanes: int, helpers: dict[str, str]) -> str:
-    """Return the functions ``@rows_in`` and ``@rows_out`` for tiles of ``lanes`` rows."""
-    return f"{_mover(lanes, True, helpers)}\n{_mover(lanes, False, helpers)}"
+def frame(lanes: int, widths: list[int], helpers: dict[str, str]) -> str:
+    """Return ``@rows_in`` and ``@rows_out`` for tiles of ``lanes`` rows of any width.
+
+    ``widths`` are those of the matrices; the narrow ones get functions of their own.
+    """
+    movers = [_mover(lanes, inward, helpers) for inward in (True, False)]
+    narrow = sorted({w for w in widths if 0 < w < _BLOCK}) if lanes % _BLOCK == 0 else []
+    movers += [_narrow(lanes, w, inward, helpers) for w in narrow for inward in (True, False)]
+    return "\n".join(movers)
+
+
+def move(w: Writer, inward: bool, matrix: str, width: int, slots: str, lanes: int) -> None:
+    """Write the call that moves the rows of a tile between a matrix and the slots."""
+    name = "rows_in" if inward else "rows_out"
+    if width < _BLOCK and lanes % _BLOCK == 0:
+        w.say(f"call void @{name}.{width}(ptr {matrix}, i64 %count, ptr {slots})")
+    else:
+        w.say(f"call void @{name}(ptr {matrix}, i64 {width}, i64 %count, ptr {slots})")
+
+
+def _define(name: str, parameters: str, w: Writer) -> str:
+    body = "\n".join(w.lines)
+    return f"define internal void @{name}({parameters}) noinline {{\n{body}\n}}"
+
+
+def _narrow(lanes: int, width: int, inward: bool, helpers: dict[str, str]) -> str:
+    """``(matrix, count, slots)``: move full tiles of rows that are narrower than a block."""
+    name = "rows_in" if inward else "rows_out"
+    w = Writer(True, helpers)
+    whole = w.let(f"icmp eq i64 %count, {lanes}")
+    w.say(f"br i1 {whole}, label %full, label %part")
+    w.label("part")
+    w.say(f"call void @{name}(ptr %matrix, i64 {width}, i64 %count, ptr %slots)")
+    w.say("ret void")
+    w.label("full")
+    some = ", ".join(f"i32 {i}" for i in range(width))
+    spare = ", ".join(f"i32 {i}" if i < width else "i32 poison" for i in range(_BLOCK))
+    for first in range(0, lanes, _BLOCK):
+        if width == 1:
+            source, target = ("%matrix", "%slots") if inward else ("%slots", "%matrix")
+            w.store(w.load(source, first, _BLOCK), target, first, _BLOCK)
+        elif inward:
+            rows = []
+            for i in range(_BLOCK):
+                row = w.load("%matrix", (first + i) * width, width)
+                ty = f"<{width} x double>"
+                rows.append(
+                    w.let(f"shufflevector {ty} {row}, {ty} poison, <{_BLOCK} x i32> <{spare}>")
+                )
+            for j, vector in enumerate(_transpose_8x8(w, rows)[:width]):
+                w.store(vector, "%slots", j * lanes + first, _BLOCK)
+        else:
+            columns = [w.load("%slots", j * lanes + first, _BLOCK) for j in range(width)]
+            columns += ["poison"] * (_BLOCK - width)
+            ty = f"<{_BLOCK} x double>"
+            for i, row in enumerate(_transpose_8x8(w, columns)):
+                part = w.let(f"shufflevector {ty} {row}, {ty} poison, <{width} x i32> <{some}>")
+                w.store(part, "%matrix", (first + i) * width, width)
+    w.say("ret void")
+    return _define(f"{name}.{width}", "ptr noalias %matrix, i64 %count, ptr noalias %slots", w)
 
 
 def _mover(lanes: int, inward: bool, helpers: dict[str, str]) -> str:
     """``(matrix, columns, count, slots)``: move ``count`` rows between a matrix and the slots."""
-    name = "rows_in" if inward else "rows_out"
-    blocks = lanes % _BLOCK == 0
     w = Writer(True, helpers)
     w.label("entry")
-    if blocks:
-        whole = w.let(f"icmp eq i64 %count, {lanes}")
-        wide = w.let("and i64 %columns, -8")
-        blocked = w.let(f"select i1 {whole}, i64 {wide}, i64 0")
-        any_block = w.let(f"icmp ne i64 {blocked}, 0")
-        w.say(f"br i1 {any_block}, label %block, label %rest")
+    if lanes % _BLOCK == 0:
+        full = w.let(f"icmp eq i64 %count, {lanes}")
+        wide = w.let(f"icmp uge i64 %columns, {_BLOCK}")
+        blocks = w.let(f"and i1 {full}, {wide}")
+        last = w.let(f"sub i64 %columns, {_BLOCK}")
+        w.say(f"br i1 {blocks}, label %block, label %single")
         w.label("block")
-        w.say(f"%c = phi i64 [ 0, %entry ], [ %c.next, %block ]")
-        for group in range(lanes // _BLOCK):
+        w.say("%c = phi i64 [ 0, %entry ], [ %c.next, %block ]")
+        for group in range(0, lanes, _BLOCK):
             sides = []
             for i in range(_BLOCK):
-                row = w.let(f"mul i64 %columns, {group * _BLOCK + i}")
+                row = w.let(f"mul i64 %columns, {group + i}")
                 in_matrix = w.let(f"add i64 {row}, %c")
-                slot = w.let(f"add i64 %c, {i}")
-                in_slots = w.let(f"mul i64 {slot}, {lanes}")
-                in_slots = w.let(f"add i64 {in_slots}, {group * _BLOCK}")
-                sides.append((("%matrix", in_matrix), ("%slots", in_slots)))
+                slot = w.let(f"mul i64 {w.let(f'add i64 %c, {i}')}, {lanes}")
+                sides.append((("%matrix", in_matrix), ("%slots", w.let(f"add i64 {slot}, {group}"))))
             source, target = (0, 1) if inward else (1, 0)
             vectors = [w.load(*side[source], _BLOCK) for side in sides]
             for side, vector in zip(sides, _transpose_8x8(w, vectors)):
                 w.store(vector, *side[target], _BLOCK)
-        w.say("%c.next = add i64 %c, 8")
-        more = w.let(f"icmp ult i64 %c.next, {blocked}")
-        w.say(f"br i1 {more}, label %block, label %rest")
-        w.label("rest")
-        w.say(f"%first = phi i64 [ 0, %entry ], [ {blocked}, %block ]")
+        after = w.let(f"add i64 %c, {_BLOCK}")
+        beyond = w.let(f"icmp ugt i64 {after}, {last}")  # the last block may overlap the one before
+        w.say(f"%c.next = select i1 {beyond}, i64 {last}, i64 {after}")
+        more = w.let(f"icmp ult i64 %c, {last}")
+        w.say(f"br i1 {more}, label %block, label %done")
     else:
-        w.say("br label %rest")
-        w.label("rest")
-        w.say("%first = phi i64 [ 0, %entry ]")
-    # one number at a time: the columns that fill no block, and tiles that are not full
-    some = w.let("icmp ult i64 %first, %columns")
-    limit = str(lanes) if inward else "%count"
+        w.say("br label %single")
+    # one number at a time: narrow matrices, and tiles that are not full
+    w.label("single")
+    some = w.let("icmp ne i64 %columns, 0")
     w.say(f"br i1 {some}, label %column, label %done")
     w.label("column")
-    w.say("%j = phi i64 [ %first, %rest ], [ %j.next, %column.end ]")
+    w.say("%j = phi i64 [ 0, %single ], [ %j.next, %column.end ]")
     w.say("br label %lane")
     w.label("lane")
     w.say("%l = phi i64 [ 0, %column ], [ %l.next, %lane ]")
-    if inward:
-        last = w.let("sub i64 %count, 1")
-        beyond = w.let("icmp ult i64 %l, %count")
-        row = w.let(f"select i1 {beyond}, i64 %l, i64 {last}")
-    else:
-        row = "%l"
-    start = w.let(f"mul i64 {row}, %columns")
-    in_matrix = w.let(f"add i64 {start}, %j")
-    slot = w.let(f"mul i64 %j, {lanes}")
-    in_slots = w.let(f"add i64 {slot}, %l")
+    row = "%l"
+    if inward:  # spare lanes repeat the last row
+        inside = w.let("icmp ult i64 %l, %count")
+        row = w.let(f"select i1 {inside}, i64 %l, i64 {w.let('sub i64 %count, 1')}")
+    in_matrix = w.let(f"add i64 {w.let(f'mul i64 {row}, %columns')}, %j")
+    in_slots = w.let(f"add i64 {w.let(f'mul i64 %j, {lanes}')}, %l")
     if inward:
         w.store(w.load("%matrix", in_matrix), "%slots", in_slots)
     else:
         w.store(w.load("%slots", in_slots), "%matrix", in_matrix)
     w.say("%l.next = add i64 %l, 1")
-    w.say(f"%l.more = icmp ult i64 %l.next, {limit}")
+    w.say(f"%l.more = icmp ult i64 %l.next, {lanes if inward else '%count'}")
     w.say("br i1 %l.more, label %lane, label %column.end")
     w.label("column.end")
     w.say("%j.next = add i64 %j, 1")
@@ -110,10 +157,8 @@ def _mover(lanes: int, inward: bool, helpers: dict[str, str]) -> str:
     w.say("br i1 %j.more, label %column, label %done")
     w.label("done")
     w.say("ret void")
-    return (
-        f"define internal void @{name}(ptr noalias %matrix, i64 %columns, i64 %count, "
-        f"ptr noalias %slots) noinline {{\n" + "\n".join(w.lines) + "\n}"
-    )
+    parameters = "ptr noalias %matrix, i64 %columns, i64 %count, ptr noalias %slots"
+    return _define("rows_in" if inward else "rows_out", parameters, w)
 
 
 def tile_loop(
@@ -142,19 +187,14 @@ def tile_loop(
         pointer = w.let(f"getelementptr ptr, ptr %matrices, i64 {m}")
         matrix = w.let(f"load ptr, ptr {pointer}")
         start = w.let(f"mul i64 %row, {width}")
-        w.say(
-            f"call void @rows_in(ptr {w.address(matrix, start)}, i64 {width}, i64 %count, "
-            f"ptr {w.address('%tile', slot * lanes)})"
-        )
+        first = w.address("%tile", slot * lanes)
+        move(w, True, w.address(matrix, start), width, first, lanes)
         slot += width
     for name in segments:
         w.say(f"call void @{name}({PASSED})")
     if each:
         start = w.let(f"mul i64 %row, {each}")
-        w.say(
-            f"call void @rows_out(ptr {w.address('%out', start)}, i64 {each}, i64 %count, "
-            f"ptr {w.address('%tile', slot * lanes)})"
-        )
+        move(w, False, w.address("%out", start), each, w.address("%tile", slot * lanes), lanes)
     w.say(f"%next = add i64 %row, {lanes}")
     w.say("%more = icmp ult i64 %next, %end")
     w.say("br i1 %more, label %tiles, label %done")
