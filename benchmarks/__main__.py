@@ -1,0 +1,30 @@
+"""Run every benchmark, each in a process of its own: ``python -m benchmarks [--quick]``."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib.util import find_spec
+
+from benchmarks._contest import ROOT
+
+MODULES = ("engine", "compiled", "two_moons_nn", "digits_epoch")
+TAKE_QUICK = ("engine", "compiled")
+
+
+def main(arguments: list[str]) -> int:
+    if arguments not in ([], ["--quick"]):
+        print("usage: python -m benchmarks [--quick]", file=sys.stderr)
+        return 2
+    status = 0
+    for name in MODULES:
+        if find_spec(f"benchmarks.{name}") is None:
+            continue
+        options = arguments if name in TAKE_QUICK else []
+        command = [sys.executable, "-m", f"benchmarks.{name}", *options]
+        status = max(status, subprocess.run(command, cwd=ROOT).returncode)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
