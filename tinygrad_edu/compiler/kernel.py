@@ -92,10 +92,10 @@ class Kernel:
             else:
                 writer = Writer(request.strict, modules.helpers)
                 lanes = self.lanes if segment.place == LANE else 1
-                write_chunk(writer, layout, segment.nodes, lanes, exported)
+                write_chunk(writer, layout, segment.items, lanes, exported)
                 writer.say("ret void")
                 self.statistics.chunks += 1
-                self.statistics.straight += len(segment.nodes)
+                self.statistics.straight += sum(item.last for item in segment.items)
             names[segment.place].append(modules.add(f"segment{i}", writer))
         calls = [f"  call void @{n}({rows_ir.PASSED})" for n in names[SHARED]]
         modules.finish(calls, names)

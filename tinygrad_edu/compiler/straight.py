@@ -6,19 +6,21 @@ program. Numbers that a later chunk needs go through memory.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from tinygrad_edu.compiler.layout import CONST, LANE, Layout
+from tinygrad_edu.compiler.structure import Item
 from tinygrad_edu.compiler.scalar_ir import Writer, kind
 
 
 def write_chunk(
-    writer: Writer, layout: Layout, nodes: Sequence[int], lanes: int, exported: bytearray
+    writer: Writer, layout: Layout, items: Sequence[Item], lanes: int, exported: bytearray
 ) -> None:
-    """Write the operations of ``nodes``, storing those marked in ``exported``."""
+    """Write straight-line code, storing the nodes marked in ``exported``."""
     program = layout.program
     place, constants = layout.place, program.constants
     values: dict[int, str] = {}
+    unfinished: dict[int, str] = {}  # sums so far
 
     def value(node: int) -> str:
         name = values.get(node)
@@ -36,20 +38,64 @@ def write_chunk(
         values[node] = scalar
         return scalar
 
-    for node in nodes:
+    for item in items:
+        node = item.node
         op = program.op(node)
         assert op is not None
         operands = program.operands_of(node)
-        values[node] = result = _operation(writer, op.name, [value(x) for x in operands], lanes)
+        if item.end:
+            total = unfinished.pop(node, "")
+            if not total and item.first:  # begun in an earlier chunk
+                total = value(node)
+                del values[node]
+            result = _some_terms(writer, op.name, operands, item, total, value, lanes)
+            if not item.last:
+                unfinished[node] = result
+                continue
+        else:
+            result = _operation(writer, op.name, [value(x) for x in operands], lanes)
+        values[node] = result
         if node in layout.sum_index:
             if "active" not in writer.masks:
                 active_lanes(writer, lanes)
             accumulate(writer, result, layout.sum_slots([node]) * lanes, lanes)
         if exported[node]:
-            if place[node] == LANE:
-                writer.store(result, "%tile", layout.reserve(node) * lanes, lanes)
-            else:
-                writer.store(result, "%shared", layout.reserve(node))
+            _store(writer, layout, node, result, lanes)
+    for node, total in unfinished.items():
+        _store(writer, layout, node, total, lanes)
+
+
+def _store(writer: Writer, layout: Layout, node: int, value: str, lanes: int) -> None:
+    if layout.place[node] == LANE:
+        writer.store(value, "%tile", layout.reserve(node) * lanes, lanes)
+    else:
+        writer.store(value, "%shared", layout.reserve(node))
+
+
+def _some_terms(
+    writer: Writer,
+    name: str,
+    operands: Sequence[int],
+    item: Item,
+    total: str,
+    value: Callable[[int], str],
+    lanes: int,
+) -> str:
+    """Go on with a sum; ``total`` is what has been added up before, nothing at the first term."""
+    pairs = len(operands) // 2
+    for j in range(item.first, item.end):
+        if name == "total":
+            term = value(operands[j])
+            total = writer.operation("add", [total, term], lanes) if total else term
+            continue
+        if not total and len(operands) % 2:
+            total = value(operands[-1])
+        a, b = value(operands[j]), value(operands[pairs + j])
+        if total:
+            total = writer.multiply_add(a, b, total, lanes)
+        else:
+            total = writer.operation("mul", [a, b], lanes)
+    return total
 
 
 def _operation(writer: Writer, name: str, operands: list[str], lanes: int) -> str:

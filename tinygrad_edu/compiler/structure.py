@@ -20,7 +20,9 @@ from tinygrad_edu.compiler.layout import CONST, LANE, SHARED, Layout
 LOCAL = 3  # the place of a result of the same loop body, still in a register
 _FOLDED = {"chain": 2, "total": 1, "max": 1, "take": 1}  # operations that run over many terms
 CHUNK = 1500  # operations of straight-line code in one function
+_LONG = 8  # operands from which on a sum in straight-line code is added up term by term
 _FEWEST = 4  # a group with fewer members than this, or
+_REGULAR = 0.5  # with less of the work than this in loops, a program is straight-line code
 _LIGHTEST = 16  # less work than this, is not worth a loop
 
 
@@ -62,12 +64,23 @@ class Nest:
     steps: list[Step]
 
 
+@dataclass(slots=True)
+class Item:
+    """A piece of straight-line code: a node, or the terms ``first`` to ``end`` of a long sum."""
+
+    node: int
+    first: int
+    end: int
+    work: int
+    last: bool
+
+
 @dataclass
 class Segment:
-    """A piece of the schedule: a chunk of single nodes, or a loop nest."""
+    """A piece of the schedule: a chunk of straight-line code, or a loop nest."""
 
     place: int
-    nodes: list[int] = field(default_factory=list)
+    items: list[Item] = field(default_factory=list)
     nest: Nest | None = None
 
 
@@ -138,6 +151,19 @@ class _DraftStep:
     forced: int
 
 
+def _chunks(items: list[Item]) -> list[list[Item]]:
+    """Cut straight-line code into chunks of bounded size."""
+    chunks: list[list[Item]] = []
+    size = CHUNK
+    for item in items:
+        if size >= CHUNK:
+            chunks.append([])
+            size = 0
+        chunks[-1].append(item)
+        size += max(1, item.work)
+    return chunks
+
+
 class Finder:
     """Turns one layout into a schedule of segments, with the tables that its loops read."""
 
@@ -173,15 +199,23 @@ class Finder:
             order = nodes[np.lexsort(keys)]
             key = np.stack([self.place[order], depth[order], self.codes[order], arity[order]])
             cuts = np.nonzero((key[:, 1:] != key[:, :-1]).any(axis=0))[0] + 1
-            groups = [part for g in np.split(order, cuts) for part in self._split_by_places(g)]
+            found = [part for g in np.split(order, cuts) for part in self._split_by_places(g)]
+            regular = sum(self._work(g) for g in found if self._worthwhile(g))
+            self.loops = regular >= _REGULAR * self._work(nodes)
+            if self.loops:
+                groups = found
         segments: list[Segment] = []
         pending: list[Any] = []  # single nodes waiting for their chunk
 
         def flush() -> None:
             if pending:
-                for chunk in self._chunks(np.sort(np.concatenate(pending))):
-                    self.ready[chunk] = len(segments)
-                    segments.append(Segment(int(self.place[chunk[0]]), chunk.tolist()))
+                nodes = np.sort(np.concatenate(pending))
+                place = int(self.place[nodes[0]])
+                self.ready[nodes] = waiting
+                for chunk in _chunks(self._items(nodes)):
+                    done = [item.node for item in chunk if item.last]
+                    self.ready[done] = len(segments)
+                    segments.append(Segment(place, chunk))
                 pending.clear()
 
         waiting = len(self.codes) + 1  # in ``ready``: not scheduled yet
@@ -226,11 +260,43 @@ class Finder:
             self.layout.reserve(node)
         return bytearray(stored.tobytes())
 
-    def _chunks(self, nodes: Any) -> list[Any]:
-        """Cut nodes into chunks of bounded size, n-ary operations counted with their terms."""
-        work = self.np.cumsum(self.np.maximum(1, self.np.diff(self.starts)[nodes] // 2))
-        cuts = self.np.nonzero(self.np.diff(work // CHUNK))[0] + 1
-        return [chunk for chunk in self.np.split(nodes, cuts) if len(chunk)]
+    def _items(self, nodes: Any) -> list[Item]:
+        """List what straight-line code does for ``nodes``: long sums term by term.
+
+        Adding a term as soon as it is there spares memory: the gradient by something used in each
+        step of a long recurrence would otherwise need all steps' numbers at the end.
+        """
+        program = self.layout.program
+        starts, flat = program.starts, program.operands
+        inside = self.np.zeros(len(self.codes), bool)
+        inside[nodes] = True
+        kinds = {c: n for c, n in enumerate(self.names) if n in ("chain", "total")}
+        items: list[tuple[float, Item]] = []
+        for node in nodes.tolist():
+            first, end = starts[node], starts[node + 1]
+            kind = kinds.get(program.codes[node])
+            if kind is None or end - first < _LONG:
+                items.append((node, Item(node, 0, 0, end - first, True)))
+                continue
+            operands = flat[first:end].tolist()
+            if kind == "chain":
+                pairs = len(operands) // 2
+                terms = list(zip(operands[:pairs], operands[pairs : 2 * pairs]))
+                if len(operands) % 2:
+                    terms[0] = (*terms[0], operands[-1])  # type: ignore[assignment]
+            else:
+                terms = [(x, x) for x in operands]
+            ready = [max([x for x in term if inside[x]], default=-1) for term in terms]
+            position, key = 0, max(ready[0], -1)
+            for j in range(1, len(terms) + 1):
+                if j == len(terms) or (ready[j] > key and key >= 0):
+                    where = key + 0.5 if 0 <= key and j < len(terms) else node
+                    items.append((where, Item(node, position, j, j - position, j == len(terms))))
+                    position = j
+                if j < len(terms):
+                    key = max(key, ready[j])
+        items.sort(key=lambda entry: entry[0])
+        return [item for _, item in items]
 
     # --- groups ---
 
@@ -261,6 +327,11 @@ class Finder:
     def _forced(self, node: int) -> int:
         """Is the address of a node given: 1 for outputs, 2 for sums over rows, 0 if free."""
         return 2 if node in self.layout.sum_index else int(self.layout.address[node] >= 0)
+
+    def _work(self, nodes: Any) -> int:
+        """Count operations, n-ary ones with their terms."""
+        arity = self.starts[nodes + 1] - self.starts[nodes]
+        return int(self.np.maximum(1, arity // 2).sum())
 
     def _worthwhile(self, group: Any) -> bool:
         name = self.names[self.codes[group[0]]]
