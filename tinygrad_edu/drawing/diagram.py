@@ -18,6 +18,7 @@ from functools import cached_property
 from typing import Any, Literal
 from xml.sax.saxutils import escape
 
+from tinygrad_edu.drawing.references import cut_links
 from tinygrad_edu.drawing.text import LINE_HEIGHT, text_width
 
 Direction = Literal["LR", "RL", "TB", "BT"]
@@ -108,7 +109,7 @@ class Link:
 
 @dataclass(frozen=True)
 class Diagram:
-    """Nodes and links, each link after the nodes it joins, and the texts that describe the whole.
+    """Nodes and links, operands before the nodes that use them, and texts about the whole.
 
     The gaps are those between columns and between the rows of a column, in inches; pages that write
     on links need larger ones.
@@ -164,20 +165,36 @@ class Diagram:
             across = max(across, self._stem_needs(node)[1])
         return (own + stem, across) if is_horizontal(self.direction) else (across, own + stem)
 
+    @cached_property
+    def cut(self) -> frozenset[Link]:
+        """The links of a large figure that are drawn as references (see ``references.py``)."""
+        return cut_links(self) if len(self.nodes) >= _LARGE else frozenset()
 
-def dot_text(diagram: Diagram, *, texts: bool = True) -> str:
-    """Return the DOT text of ``diagram``: what Graphviz lays out, and what ``.dot`` files hold.
+    def reference_text(self, link: Link) -> str:
+        """What a reference to the distant end of ``link`` says: the name there, or the value."""
+        node = self.nodes[link.tail]
+        lines = node.name or (node.title if "operation" not in node.kind.split() else ())
+        return lines[0] if lines else f"{node.above}"
+
+    def reference_size(self, link: Link) -> tuple[float, float]:
+        """Width and height of a reference, in points."""
+        return text_width(self.reference_text(link), NUMBER_SIZE) + 8.0, NUMBER_SIZE + 7.0
+
+
+def dot_text(diagram: Diagram, *, layout: bool = False) -> str:
+    """Return the DOT text of ``diagram``: what ``.dot`` files hold, and what Graphviz lays out.
 
     Node ``i`` is ``n<i>``, and a link has the id ``e-<tail>-<head>-<position>``, the same from run
     to run. Every size is fixed, so the layout is the same with and without the texts.
 
     Args:
-        texts: Whether to write titles and numbers, for other programs to draw; off for the layout.
+        layout: Leave the texts away, which we write ourselves, and put references ``r<i>`` in the
+            place of links that are cut (see ``Diagram.cut``).
     """
     import graphviz
 
     graph = graphviz.Digraph(
-        diagram.title if texts else "layout",
+        "layout" if layout else diagram.title,
         graph_attr={
             "rankdir": diagram.direction,
             "nodesep": f"{diagram.row_gap:g}",
@@ -189,12 +206,11 @@ def dot_text(diagram: Diagram, *, texts: bool = True) -> str:
         graph.attr("graph", nslimit="0.1", nslimit1="0.1", mclimit="0.01")
     else:
         graph.attr("graph", ordering="in")  # operands from top to bottom: a - b is not b - a
-    if texts:
+    if not layout:
         graph.attr("node", fontname="Times", style="rounded")
     for index, node in enumerate(diagram.nodes):
-        width, height = (f"{points / 72.0:.4f}" for points in diagram.box(node))
-        text = {"label": _dot_label(node)} if texts else {}
-        graph.node(f"n{index}", width=width, height=height, **text)
+        text = {} if layout else {"label": _dot_label(node)}
+        graph.node(f"n{index}", **_inches(diagram.box(node)), **text)
     first = [f"n{index}" for index, node in enumerate(diagram.nodes) if node.first]
     if first:
         with graph.subgraph() as column:
@@ -202,13 +218,22 @@ def dot_text(diagram: Diagram, *, texts: bool = True) -> str:
             for name in first:
                 column.node(name)
     enters, leaves = _SIDES[diagram.direction]
-    for link in diagram.links:
+    for index, link in enumerate(diagram.links):
+        tail = f"n{link.tail}"
+        if layout and link in diagram.cut:
+            tail = f"r{index}"
+            graph.node(tail, **_inches(diagram.reference_size(link)))
         graph.edge(
-            f"n{link.tail}:{leaves}",
+            f"{tail}:{leaves}",
             f"n{link.head}:{enters}",
             id=f"e-{link.tail}-{link.head}-{link.position}",
         )
     return str(graph.source)
+
+
+def _inches(size: tuple[float, float]) -> dict[str, str]:
+    width, height = size
+    return {"width": f"{width / 72.0:.4f}", "height": f"{height / 72.0:.4f}"}
 
 
 def _dot_label(node: Node) -> Any:

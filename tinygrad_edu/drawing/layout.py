@@ -37,11 +37,15 @@ class PlacedNode:
 
 @dataclass(frozen=True)
 class PlacedLink:
-    """A link: its curve up to the arrowhead, and the three corners of the arrowhead."""
+    """A link: its curve up to the arrowhead, and the three corners of the arrowhead.
+
+    Where the link is cut, ``reference`` is the middle of the reference that it comes from.
+    """
 
     link: Link
     path: Path
     arrow: tuple[Point, Point, Point]
+    reference: Point | None = None
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,7 @@ def place(diagram: Diagram, *, system: bool | None = None) -> Layout:
     Raises:
         RuntimeError: If Graphviz cannot lay it out.
     """
-    output = run_graphviz(dot_text(diagram, texts=False), "json", system=system)
+    output = run_graphviz(dot_text(diagram, layout=True), "json", system=system)
     return read_layout(diagram, output)
 
 
@@ -84,6 +88,11 @@ def read_layout(diagram: Diagram, output: str) -> Layout:
 
     boxes = {item["name"]: _box(item, point) for item in graph.get("objects", ())}
     nodes = tuple(_place_node(diagram, i, boxes[f"n{i}"]) for i in range(len(diagram.nodes)))
+    references = {
+        diagram.links[int(name[1:])]: _middle(box)
+        for name, box in boxes.items()
+        if name.startswith("r") and box
+    }
     paths = {
         edge["id"]: tuple(point(x, y) for x, y in _points(edge)) for edge in graph.get("edges", ())
     }
@@ -92,7 +101,7 @@ def read_layout(diagram: Diagram, output: str) -> Layout:
         right - left + 2.0 * MARGIN,
         top - bottom + 2.0 * MARGIN,
         nodes,
-        _place_links(diagram, nodes, paths),
+        _place_links(diagram, nodes, paths, references),
     )
 
 
@@ -110,16 +119,21 @@ def _box(item: dict[str, Any], point: Callable[..., Point]) -> tuple[Point, Poin
     return (min(xs), min(ys)), (max(xs), max(ys))
 
 
+def _middle(box: tuple[Point, Point]) -> Point:
+    (left, top), (right, bottom) = box
+    return (left + right) / 2.0, (top + bottom) / 2.0
+
+
 def _place_node(diagram: Diagram, index: int, box: tuple[Point, Point] | None) -> PlacedNode:
     """Split a box into node and stem, along the flow."""
     assert box is not None
     node = diagram.nodes[index]
-    (left, top), (right, bottom) = box
+    x, y = _middle(box)
     dx, dy = FLOW[diagram.direction]
     own, stem = diagram.along(node)
     # From the middle of the box, back along the flow to the middle of the node.
     back = stem / 2.0
-    x, y = (left + right) / 2.0 - back * dx, (top + bottom) / 2.0 - back * dy
+    x, y = x - back * dx, y - back * dy
     if not stem:
         return PlacedNode((x, y), (x, y), (x, y))
     half = node.size[0 if dx else 1] / 2.0
@@ -128,7 +142,10 @@ def _place_node(diagram: Diagram, index: int, box: tuple[Point, Point] | None) -
 
 
 def _place_links(
-    diagram: Diagram, nodes: Sequence[PlacedNode], paths: dict[str, Path]
+    diagram: Diagram,
+    nodes: Sequence[PlacedNode],
+    paths: dict[str, Path],
+    references: dict[Link, Point],
 ) -> tuple[PlacedLink, ...]:
     """Fan the links of each node out over the side of its circle that they enter.
 
@@ -146,12 +163,10 @@ def _place_links(
         step = min(_STEP, 2.0 * _SPREAD / max(1, len(links) - 1))
         for rank, (link, path) in enumerate(links):
             angle = (rank - (len(links) - 1) / 2.0) * step
-            if len(links) == 1:
-                angle = 0.0
-            tail = nodes[link.tail]
-            if diagram.nodes[link.tail].above is not None:
-                path = (tail.stem_end, *path[1:])
-            placed[link] = _enter(diagram, nodes[head], link, path, angle)
+            if link not in references and diagram.nodes[link.tail].above is not None:
+                path = (nodes[link.tail].stem_end, *path[1:])  # without a gap
+            path, arrow = _enter(diagram, head, nodes[head], path, angle)
+            placed[link] = PlacedLink(link, path, arrow, references.get(link))
     return tuple(placed[link] for link in diagram.links)
 
 
@@ -161,10 +176,15 @@ def _side(path: Path, dx: float, dy: float) -> tuple[float, ...]:
     return tuple(round((py - y) * abs(dx) + (px - x) * abs(dy), 1) for px, py in path[-3::-1])
 
 
-def _enter(diagram: Diagram, node: PlacedNode, link: Link, path: Path, angle: float) -> PlacedLink:
-    """Lead the end of ``path`` to the rim of the node, ``angle`` away from the flow's direction."""
+def _enter(
+    diagram: Diagram, head: int, node: PlacedNode, path: Path, angle: float
+) -> tuple[Path, tuple[Point, Point, Point]]:
+    """Lead the end of ``path`` to the rim of a node, ``angle`` away from the flow's direction.
+
+    Returns the path, now up to the arrowhead, and the arrowhead.
+    """
     dx, dy = FLOW[diagram.direction]
-    width, height = diagram.nodes[link.head].size
+    width, height = diagram.nodes[head].size
     x, y = node.center
     along, across = -math.cos(angle), math.sin(angle)
     if width == height:
@@ -194,6 +214,4 @@ def _enter(diagram: Diagram, node: PlacedNode, link: Link, path: Path, angle: fl
     # The last handle keeps its length and turns with the arrow.
     (hx, hy), (ex, ey) = path[-2], path[-1]
     handle = max(4.0, math.hypot(ex - hx, ey - hy) - ARROW_LENGTH)
-    return PlacedLink(
-        link, (*path[:-2], (base[0] - handle * ux, base[1] - handle * uy), base), arrow
-    )
+    return (*path[:-2], (base[0] - handle * ux, base[1] - handle * uy), base), arrow

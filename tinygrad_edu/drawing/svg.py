@@ -8,7 +8,8 @@ What a script or a style sheet may rely on (``<i>`` is the node's place in ``Dia
 ``text#value-<i>.value``        the forward value, above the stem (left of it in vertical figures)
 ``text#gradient-<i>.gradient``  the gradient, below the stem (right of it)
 ``g#edge-<t>-<h>-<k>.edge``     the link by which node ``t`` is operand ``k`` of node ``h``; also in
-                                ``data-tail``, ``data-head``, ``data-position``
+                                ``data-tail``, ``data-head``, ``data-position``; a link that is cut
+                                has its ``text.reference`` here
 =============================== ===================================================================
 
 All looks are presentation attributes, which any style sheet overrides. There is no ``<style>``, no
@@ -74,7 +75,7 @@ def svg_text(layout: Layout, *, prefix: str = "") -> str:
         f"<desc>{_text(diagram.description)}</desc>",
         f'<rect class="background" width="{width}" height="{height}" fill="#ffffff"/>',
         f'<g class="edges" fill="none" stroke="{_LINE}" stroke-width="1.2">',
-        *(_link(placed, prefix) for placed in layout.links),
+        *(_link(placed, layout, prefix) for placed in layout.links),
         "</g>",
         '<g class="nodes">',
     ]
@@ -83,12 +84,24 @@ def svg_text(layout: Layout, *, prefix: str = "") -> str:
     return "\n".join([*parts, "</g>", "</svg>", ""])
 
 
-def _link(placed: PlacedLink, prefix: str) -> str:
+def _link(placed: PlacedLink, layout: Layout, prefix: str) -> str:
     link = placed.link
+    reference = ""
+    if placed.reference is not None:
+        x, y = placed.reference
+        width, height = layout.diagram.reference_size(link)
+        text = layout.diagram.reference_text(link)
+        reference = (
+            f"<title>{_text(layout.diagram.nodes[link.tail].description)}</title>"
+            f'<rect x="{_number(x - width / 2.0)}" y="{_number(y - height / 2.0)}" '
+            f'width="{_number(width)}" height="{_number(height)}" rx="4" stroke-dasharray="2 2"/>'
+            f'<g stroke="none">'
+            f"{_label(x, y + 0.3 * NUMBER_SIZE, text, NUMBER_SIZE, 'reference', fill=_LINE)}</g>"
+        )
     name = f"{prefix}edge-{link.tail}-{link.head}-{link.position}"
     return (
         f'<g id="{name}" class="edge" data-tail="{link.tail}" data-head="{link.head}" '
-        f'data-position="{link.position}"><path d="{_path(placed.path)}"/>'
+        f'data-position="{link.position}">{reference}<path d="{_path(placed.path)}"/>'
         f'<polygon points="{_points(placed.arrow)}" fill="{_LINE}" stroke="none"/></g>'
     )
 
