@@ -218,6 +218,7 @@ def dot_text(diagram: Diagram, *, layout: bool = False) -> str:
             for name in first:
                 column.node(name)
     enters, leaves = _SIDES[diagram.direction]
+    straight = _main_links(diagram)
     for index, link in enumerate(diagram.links):
         tail = f"n{link.tail}"
         if layout and link in diagram.cut:
@@ -227,8 +228,27 @@ def dot_text(diagram: Diagram, *, layout: bool = False) -> str:
             f"{tail}:{leaves}",
             f"n{link.head}:{enters}",
             id=f"e-{link.tail}-{link.head}-{link.position}",
+            **({"weight": "3"} if link in straight else {}),
         )
     return str(graph.source)
+
+
+def _main_links(diagram: Diagram) -> set[Link]:
+    """Return the links that are kept straight: to each node the one from the longest way behind it.
+
+    Else a long chain of operations would wander off to one side, step by step.
+    """
+    depth = [0] * len(diagram.nodes)
+    entering: dict[int, list[Link]] = {}
+    for link in sorted(diagram.links, key=lambda link: link.head):
+        depth[link.head] = max(depth[link.head], depth[link.tail] + 1)
+        entering.setdefault(link.head, []).append(link)
+    main = set()
+    for head, links in entering.items():
+        longest = [link for link in links if depth[link.tail] == depth[head] - 1]
+        if len({link.tail for link in longest}) == 1:
+            main.add(longest[0])
+    return main
 
 
 def _inches(size: tuple[float, float]) -> dict[str, str]:

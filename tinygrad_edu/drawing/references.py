@@ -1,7 +1,7 @@
 """Which lines of a large figure are cut, so that it stays readable and its layout quick.
 
 A long line costs Graphviz a point in every column it crosses, and the reader the finger that
-follows it. Where a large graph has many of them (a weight that is used at each of a thousand steps),
+follows it. Where a large graph has many (a weight that is used at each of a thousand steps),
 the longest are not drawn: a small *reference* with the name of the distant node stands where the
 line would arrive. Circuit diagrams do the same.
 """
