@@ -27,6 +27,7 @@ class History:
         snapshots: Pairs of an epoch's number (0: before training) and all parameters after it, as
             asked for by ``fit(..., record=...)``.
         best_epoch: The number, from 1, of the epoch with the best loss (held-out if there is one).
+        best_parameters: All parameters that this loss belongs to.
         stopped: Why training ended, in words.
         maximize: Whether the objective is to be large, as a log-likelihood is.
 
@@ -46,6 +47,7 @@ class History:
     validation_accuracy: list[float] = field(default_factory=list)
     snapshots: list[tuple[int, list[float]]] = field(default_factory=list)
     best_epoch: int = 0
+    best_parameters: list[float] = field(default_factory=list)
     stopped: str = ""
     maximize: bool = False
 

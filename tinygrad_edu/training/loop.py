@@ -214,6 +214,14 @@ class _Keeper:
         self.before, self.record = before, record
         self.best = self.start = self._numbers()
         self.best_loss: float | None = None
+        if history.best_parameters:  # going on with a history: its best epoch still counts
+            if len(history.best_parameters) != len(self.parameters):
+                raise ValueError(
+                    f"history: belongs to a model with {len(history.best_parameters)} parameters, "
+                    f"this one has {len(self.parameters)}"
+                )
+            self.best = history.best_parameters
+            self.best_loss = history.monitored[history.best_epoch - 1]
         if record and not history.snapshots:
             history.snapshots.append((len(history), self.start))
 
@@ -230,6 +238,7 @@ class _Keeper:
         if self.best_loss is None or history.better(loss, self.best_loss):
             self.best_loss, history.best_epoch = loss, epoch
             self.best = self.start if self.before else self._numbers()
+            history.best_parameters = self.best
         if self.record and epoch % self.record == 0:
             history.snapshots.append((epoch, self._numbers()))
 
