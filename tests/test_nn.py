@@ -20,6 +20,7 @@ from tinygrad_edu import Value, grad
 from tinygrad_edu import functional as F
 from tinygrad_edu.nn import MLP, Layer, Module, MultiLayerPerceptron, Neuron
 from tinygrad_edu.nn.initialization import INITIALIZATIONS, initial_weight
+from tinygrad_edu.ops import TABLE
 from tinygrad_edu.value import Constant, topological_order
 
 
@@ -133,6 +134,31 @@ def test_multi_layer_perceptron_steps_and_its_gradient_is_zero_everywhere() -> N
     assert out.data in (1.0, -1.0)
     out.backward()
     assert [p.grad for p in model.parameters()] == [0.0] * 13
+
+
+def test_dead_neurons_pass_nothing_on_but_infinities() -> None:
+    w = [Value(1.0), Value(2.0)]
+    score = F.dot(w, [3.0, -4.0])
+    F.relu(score).backward()
+    assert [x.grad for x in w] == [0.0, 0.0]
+    for wild in (math.inf, math.nan):  # 0 * inf is nan, in torch as well
+        w = [Value(1.0), Value(2.0)]
+        F.where(0.0, F.dot(w, [wild, 1.0]), 5.0).backward()
+        assert math.isnan(w[0].grad)
+        assert w[1].grad == 0.0
+
+
+@given(
+    st.sampled_from(["dot", "sum", "max", "logsumexp"]),
+    st.lists(st.floats(allow_nan=True, allow_infinity=True), min_size=1, max_size=4),
+)
+def test_a_finite_n_ary_result_has_finite_partials(name: str, numbers: list[float]) -> None:
+    """What backward() relies on when it does not multiply them by 0."""
+    op = TABLE[name]
+    operands = numbers * 2 if name == "dot" else numbers
+    result = op.forward(*operands)
+    if math.isfinite(result):
+        assert all(map(math.isfinite, op.local_gradients(result, *operands)))
 
 
 # --- micrograd's interface ---

@@ -16,6 +16,7 @@ This is the notes' section 'Neural Networks: Backpropagation'. Figure 1 there:
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import Any
 
 from tinygrad_edu.operation import Node, Op, fail, is_number, to_float
@@ -172,7 +173,9 @@ class Value(Operators):
                     (a,) = operands
                     (by_a,) = op.local_gradients(node._data, a._data)
                     a.grad += grad * by_a
-                else:
+                elif grad != 0.0 or not isfinite(node._data):
+                    # Else nothing is passed on (a dead ReLU behind a neuron): where the result of
+                    # an n-ary operation is finite, so are its partials, and 0 times them is 0.
                     partials = op.local_gradients(node._data, *[x._data for x in operands])
                     for x, partial in zip(operands, partials):
                         x.grad += grad * partial
