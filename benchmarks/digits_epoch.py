@@ -3,8 +3,8 @@
 1. Training: scikit-learn's bundled 8x8 digits (1,437 of 1,797), a 64-32-10 network, cross-entropy,
    mini-batches of 32, Adam: a whole epoch of ``fit``, with the cost of one example and the memory.
    Beside it a torch epoch in the same batches, which computes 32 examples with each call.
-2. One mini-batch beside micrograd 0.1.0, each with its own ``nn``. micrograd has neither ``exp`` nor
-   ``log``, so the loss is the multi-class hinge, which needs only ReLU.
+2. One mini-batch beside micrograd 0.1.0, each with its own ``nn``. micrograd has neither ``exp``
+   nor ``log``, so the loss is the multi-class hinge, which needs only ReLU.
 
 Default interpreter settings, garbage collector on, one thread.
 """

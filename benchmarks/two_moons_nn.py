@@ -1,11 +1,12 @@
-"""One training step on two moons with each library's own ``nn``: ``python -m benchmarks.two_moons_nn``.
+"""A training step with each library's own ``nn``: ``python -m benchmarks.two_moons_nn``.
 
-A 2-16-16-1 network, 100 points, max-margin loss and an L2 penalty, as in micrograd's demo: forward,
-backward and update. micrograd 0.1.0 is the reference. Of ours there are three ways: the program for
-micrograd with only its import changed; the same step with the library's losses; a step of ``fit``.
+Two moons: a 2-16-16-1 network, 100 points, max-margin loss and an L2 penalty, as in micrograd's
+demo: forward, backward and update. micrograd 0.1.0 is the reference. Of ours there are three ways:
+the program for micrograd with only its import changed; the same step with the library's losses; a
+step of ``fit``.
 
-Default interpreter settings, garbage collector on. Memory is the peak over five steps, each way in a
-process of its own.
+Default interpreter settings, garbage collector on. Memory is the peak over five steps, each way in
+a process of its own.
 """
 
 from __future__ import annotations

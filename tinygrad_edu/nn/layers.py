@@ -24,7 +24,7 @@ from tinygrad_edu.nn.initialization import (
     random_source,
 )
 from tinygrad_edu.nn.module import Module
-from tinygrad_edu.operation import Node
+from tinygrad_edu.operation import Node, Op
 from tinygrad_edu.value import Constant, Value
 
 
@@ -82,6 +82,18 @@ class Neuron(Module):
         """
         return self._sum(as_inputs(x, self.nin, self.w[0]))
 
+    def _answer(self, x: Sequence[Any], values: bool) -> Any:
+        """Do what ``__call__`` does; with ``values``, weights and inputs are known to be Values.
+
+        Then recording need not look at the kind of every operand, of every neuron of a layer.
+        """
+        if self.expanded or not values:
+            return self.activation(self._sum(x))
+        score = Value.record(ops.dot, (*self.w, *x) if self.b is None else (*self.w, *x, self.b))
+        if isinstance(self.activation, Op):
+            return Value.unary(self.activation, score)
+        return self.activation(score)
+
     def _sum(self, x: Sequence[Any]) -> Any:
         if not self.expanded:
             return ops.dot(*self.w, *x) if self.b is None else ops.dot(*self.w, *x, self.b)
@@ -126,8 +138,10 @@ class Layer(Module):
 
     def __call__(self, x: Any) -> Any:
         # Inputs become constants here, once for the layer and not once for each neuron.
-        inputs = as_inputs(x, self.nin, self.neurons[0].w[0])
-        outputs = [neuron.activation(neuron._sum(inputs)) for neuron in self.neurons]
+        weight = self.neurons[0].w[0]
+        inputs = as_inputs(x, self.nin, weight)
+        values = isinstance(weight, Value) and all(isinstance(value, Value) for value in inputs)
+        outputs = [neuron._answer(inputs, values) for neuron in self.neurons]
         return outputs[0] if self.nout == 1 else outputs
 
     def __repr__(self) -> str:
