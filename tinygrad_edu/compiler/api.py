@@ -56,7 +56,7 @@ def compile(function: Callable[..., Any], *, strict: bool = False, check: bool =
             never raises: it goes on with inf and nan as IEEE 754 has them.
 
     Raises:
-        ImportError: If numpy or llvmlite is missing (``pip install "tinygrad-edu[fast]"``).
+        ImportError: If numpy or llvmlite is missing (``pip install "tinygrad_edu[fast]"``).
         TypeError: If ``function`` cannot be called.
     """
     if not callable(function):

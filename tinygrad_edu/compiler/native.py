@@ -34,7 +34,7 @@ def llvm() -> ModuleType:
         import numpy  # noqa: F401
     except ImportError as error:
         raise ImportError(
-            'compile needs numpy and llvmlite: pip install "tinygrad-edu[fast]"'
+            'compile needs numpy and llvmlite: pip install "tinygrad_edu[fast]"'
         ) from error
     _initialise(binding)
     return binding  # type: ignore[no-any-return]

@@ -12,6 +12,8 @@ from tinygrad_edu.compiler.layout import CONST, LANE, Layout
 from tinygrad_edu.compiler.structure import Item
 from tinygrad_edu.compiler.scalar_ir import Writer, kind
 
+_NEAR = 96  # a value not used for so many operations is loaded again
+
 
 def write_chunk(
     writer: Writer, layout: Layout, items: Sequence[Item], lanes: int, exported: bytearray
@@ -19,13 +21,17 @@ def write_chunk(
     """Write straight-line code, storing the nodes marked in ``exported``."""
     program = layout.program
     place, constants = layout.place, program.constants
+    _park(layout, items, exported)
     values: dict[int, str] = {}
+    touched: dict[int, int] = {}  # when a value was last used
     unfinished: dict[int, str] = {}  # sums so far
 
     def value(node: int) -> str:
         name = values.get(node)
-        if name is not None:
+        if name is not None and now - touched[node] <= _NEAR:
+            touched[node] = now
             return name
+        touched[node] = now
         if place[node] == CONST:
             return writer.literal(constants[node], lanes)
         if place[node] == LANE:
@@ -38,7 +44,7 @@ def write_chunk(
         values[node] = scalar
         return scalar
 
-    for item in items:
+    for now, item in enumerate(items):  # noqa: B007 - value() reads it
         node = item.node
         op = program.op(node)
         assert op is not None
@@ -47,7 +53,6 @@ def write_chunk(
             total = unfinished.pop(node, "")
             if not total and item.first:  # begun in an earlier chunk
                 total = value(node)
-                del values[node]
             result = _some_terms(writer, op.name, operands, item, total, value, lanes)
             if not item.last:
                 unfinished[node] = result
@@ -55,6 +60,7 @@ def write_chunk(
         else:
             result = _operation(writer, op.name, [value(x) for x in operands], lanes)
         values[node] = result
+        touched[node] = now
         if node in layout.sum_index:
             if "active" not in writer.masks:
                 active_lanes(writer, lanes)
@@ -65,11 +71,32 @@ def write_chunk(
         _store(writer, layout, node, total, lanes)
 
 
+def _park(layout: Layout, items: Sequence[Item], exported: bytearray) -> None:
+    """Mark values for memory that lie idle for long: LLVM is slow with many values alive."""
+    program = layout.program
+    touched: dict[int, int] = {}
+    for now, item in enumerate(items):
+        operands = program.operands_of(item.node)
+        if item.end:
+            half = len(operands) // 2
+            operands = operands[item.first : item.end] + operands[half + item.first : half + item.end]
+        for x in operands:
+            last = touched.get(x)
+            if last is not None:
+                if now - last > _NEAR and not exported[x]:
+                    exported[x] = 1
+                    layout.reserve(x)
+                touched[x] = now
+        touched[item.node] = now
+
+
 def _store(writer: Writer, layout: Layout, node: int, value: str, lanes: int) -> None:
-    if layout.place[node] == LANE:
-        writer.store(value, "%tile", layout.reserve(node) * lanes, lanes)
-    else:
-        writer.store(value, "%shared", layout.reserve(node))
+    """Store a result. ``volatile`` keeps LLVM from looking for stores to merge, which takes it
+    five times as long as all the rest when there are thousands."""
+    lane = layout.place[node] == LANE
+    index = layout.reserve(node) * (lanes if lane else 1)
+    pointer = writer.address("%tile" if lane else "%shared", index)
+    writer.say(f"store volatile {kind(lanes)} {value}, ptr {pointer}, align 8")
 
 
 def _some_terms(

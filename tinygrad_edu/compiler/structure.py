@@ -23,6 +23,7 @@ CHUNK = 1500  # operations of straight-line code in one function
 _LONG = 8  # operands from which on a sum in straight-line code is added up term by term
 _FEWEST = 4  # a group with fewer members than this, or
 _REGULAR = 0.5  # with less of the work than this in loops, a program is straight-line code
+_TABLED = 256  # the least work for a loop that reads its addresses from a table
 _LIGHTEST = 16  # less work than this, is not worth a loop
 
 
@@ -230,8 +231,13 @@ class Finder:
                 continue
             if pending and (self.ready[self._operands(group)] == waiting).any():
                 flush()
-            if not self._join(group):
-                draft = self._draft(group, len(segments))
+            if self._join(group):
+                continue
+            draft = self._draft(group, len(segments))
+            if draft is None:
+                self.ready[group] = waiting
+                pending.append(group)
+            else:
                 self.drafts[len(segments)] = draft
                 segments.append(Segment(draft.place))
         flush()
@@ -412,8 +418,12 @@ class Finder:
                 self.layout.address[node] = base + i
         return _Column(place, rows=self.address[group]), forced
 
-    def _draft(self, group: Any, index: int) -> _Draft:
-        """Start a nest: choose an order in which addresses step regularly."""
+    def _draft(self, group: Any, index: int) -> _Draft | None:
+        """Start a nest: choose an order in which addresses step regularly.
+
+        A group that would need tables must be large: a loop costs LLVM as much as some hundred
+        operations one by one.
+        """
         np = self.np
         best: Any = None
         for order in self._orders(group):
@@ -428,6 +438,8 @@ class Finder:
                 best = (found, members, name, columns, terms)
             if best is not None and len(best[0][0]) <= 1:
                 break
+        if best is None and self._work(group) < _TABLED:
+            return None
         if best is None:
             members = group[self._orders(group)[0]]
             name, columns, terms = self._columns(members)
