@@ -68,6 +68,9 @@ class Contestant:
         needs: Modules that must be installed; if one is not, the contestant is skipped.
         threads: How many threads torch may use.
         group: Only results of the same group are compared.
+        share: The part of the work it does, if less than all of it (because it is slow); its times
+            are divided by it.
+        reference: For such a contestant: what computes the results to compare with.
         note: Shown in the last column; why it was skipped, if it was.
         prepare_seconds: How long ``prepare`` and the first call took, imports apart.
         seconds: Time per call in each round.
@@ -78,6 +81,8 @@ class Contestant:
     needs: tuple[str, ...] = ()
     threads: int = 1
     group: str = ""
+    share: float = 1.0
+    reference: Callable[[], Callable[[], Any]] | None = None
     note: str = ""
     prepare_seconds: float = 0.0
     run: Callable[[], Any] | None = None
@@ -135,10 +140,14 @@ class Contest:
         needs: Sequence[str] = (),
         threads: int = 1,
         group: str = "",
-        note: str = "",
+        share: float = 1.0,
+        reference: Callable[[], Callable[[], Any]] | None = None,
     ) -> None:
         """Add a contestant; see ``Contestant`` for the arguments."""
-        self.contestants.append(Contestant(name, prepare, tuple(needs), threads, group, note))
+        note = f"did {share:.3g} of the work; times scaled" if share != 1.0 else ""
+        self.contestants.append(
+            Contestant(name, prepare, tuple(needs), threads, group, share, reference, note)
+        )
 
     def run(self, rounds: int = 9) -> Contest:
         """Prepare, check and measure all contestants.
@@ -162,7 +171,7 @@ class Contest:
             order = self.contestants[round_ % len(self.contestants) :]
             order += self.contestants[: round_ % len(self.contestants)]
             for contestant in order:
-                if round_ >= 3 and contestant.seconds[0] > SLOW_SECONDS:
+                if round_ >= 3 and contestant.seconds[0] * contestant.share > SLOW_SECONDS:
                     continue
                 contestant.set_threads()
                 gc.collect()
@@ -188,7 +197,11 @@ class Contest:
                 continue
             contestant.prepare_seconds = time.perf_counter() - started
             results += [flatten(contestant.run()) for _ in range(self.checked_calls - 1)]
-            name, expected = references.setdefault(contestant.group, (contestant.name, results))
+            if contestant.reference is None:
+                own = (contestant.name, results)
+                name, expected = references.setdefault(contestant.group, own)
+            else:
+                name, expected = "its reference", [flatten(contestant.reference()())]
             for e, got in zip(expected, results):
                 where = f"{self.title}: {contestant.name} against {name}"
                 check_equal(e, got, self.tolerance, where)
@@ -197,10 +210,10 @@ class Contest:
 
     def _warm_up(self, contestant: Contestant) -> None:
         contestant.set_threads()
-        once = _turn(contestant)
+        once = _turn(contestant) * contestant.share
         while once * contestant.calls < TURN_SECONDS / 2:  # also warms caches and branch predictors
             contestant.calls = max(contestant.calls * 2, int(TURN_SECONDS / 2 / once))
-            once = _turn(contestant)
+            once = _turn(contestant) * contestant.share
         contestant.calls = max(self.least_calls, round(TURN_SECONDS / once))
 
     # --- results ---
@@ -259,7 +272,7 @@ def _turn(contestant: Contestant) -> float:
     started = time.perf_counter()
     for _ in range(calls):
         run()
-    return (time.perf_counter() - started) / calls
+    return (time.perf_counter() - started) / calls / contestant.share
 
 
 def _installed(module: str) -> bool:

@@ -39,6 +39,7 @@ TORCH, TORCH_TWO = "torch", "torch, two threads"
 COMPILED_TWO = "compiled, two threads"
 RATE = 0.01
 ROWS = 1000
+EAGER_ROWS = 20
 
 
 # --- training steps -------------------------------------------------------------------------------
@@ -134,19 +135,31 @@ def gpt(name: str = "amelia") -> Contest:
 # --- four programs --------------------------------------------------------------------------------
 
 
-def _value_and_gradient(contest: Contest, kind: str, *arguments: Any) -> Contest:
+def _value_and_gradient(contest: Contest, kind: str, program: Any, rows: programs.Rows) -> Contest:
+    """Enter the function ``kind`` of every module, for value and gradient and for the value alone.
+
+    The first argument of ``kind`` is ``program``: the program's name, or its parameters. The eager
+    engine gets a few of the rows only.
+    """
     from benchmarks import in_casadi, in_jax, in_tinygrad, in_torch
 
-    for name, module, prefix, needs in (
-        (COMPILED, in_tinygrad, "", ["numpy", "llvmlite"]),
-        (EAGER, in_tinygrad, "eager_", []),
-        (TORCH, in_torch, "", ["torch"]),
-        (JAX, in_jax, "", ["jax"]),
-        (CASADI, in_casadi, "", ["casadi", "numpy"]),
+    few = rows[:EAGER_ROWS]
+    for name, module, needs in (
+        (COMPILED, in_tinygrad, ["numpy", "llvmlite"]),
+        (TORCH, in_torch, ["torch"]),
+        (JAX, in_jax, ["jax"]),
+        (CASADI, in_casadi, ["casadi", "numpy"]),
     ):
         for suffix, gradient in (("", True), (VALUE, False)):
-            prepare = partial(getattr(module, prefix + kind), *arguments, gradient)
+            prepare = partial(getattr(module, kind), program, rows, gradient)
             contest.enter(name + suffix, prepare, needs=needs, group=suffix)
+    for suffix, gradient in (("", True), (VALUE, False)):
+        contest.enter(
+            EAGER + suffix,
+            partial(getattr(in_tinygrad, "eager_" + kind), program, few, gradient),
+            share=len(few) / len(rows),
+            reference=partial(getattr(in_tinygrad, kind), program, few, gradient),
+        )
     return contest
 
 

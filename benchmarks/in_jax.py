@@ -1,7 +1,7 @@
 """The programs in jax, compiled by ``jit``, float64, on the CPU with one thread.
 
-Networks are written with matrices, as one does in jax; the other programs are the scalar code of
-``programs.py`` under ``vmap``, with ``scan`` for the loop over time steps.
+Networks and the mixture are written with arrays, as one does in jax; the other programs are the
+scalar code of ``programs.py`` under ``vmap``, with ``scan`` for the loop over time steps.
 """
 
 from __future__ import annotations
@@ -128,10 +128,7 @@ def gpt_step(parameters: Sequence[float], tokens: Sequence[int], rate: float) ->
 
 def _functions(jax: Any) -> Any:
     np = jax.numpy
-    return SimpleNamespace(
-        sqrt=np.sqrt, exp=np.exp, sin=np.sin, cos=np.cos, sum=sum,
-        logsumexp=lambda terms: jax.nn.logsumexp(np.stack(list(terms))),
-    )  # fmt: skip
+    return SimpleNamespace(sqrt=np.sqrt, sin=np.sin, cos=np.cos)
 
 
 def rows(name: str, numbers: Rows, gradient: bool) -> Callable[[], Any]:
@@ -153,12 +150,18 @@ def rows(name: str, numbers: Rows, gradient: bool) -> Callable[[], Any]:
 def mixture(parameters: Any, points: Rows, gradient: bool) -> Callable[[], Any]:
     """The mean log-likelihood of many points, and its gradient if asked for."""
     jax = _jax()
-    numbers = tuple(jax.numpy.array(part) for part in parameters)
-    xs, f = jax.numpy.array(points), _functions(jax)
+    np = jax.numpy
+    numbers = tuple(np.array(part) for part in parameters)
+    xs = np.array(points)
+    below_diagonal = np.tril_indices(xs.shape[1], -1)
 
-    def mean(numbers: Any) -> Any:
-        each = jax.vmap(lambda x: programs.gaussian_mixture(numbers, x, f))
-        return each(xs).mean()
+    def log_likelihood(numbers: Any) -> Any:
+        weights, means, log_diagonals, below = numbers
+        roots = jax.vmap(np.diag)(np.exp(log_diagonals))
+        roots = roots.at[:, below_diagonal[0], below_diagonal[1]].set(below)
+        squares = (np.einsum("kij,nkj->nki", roots, xs[:, None, :] - means) ** 2).sum(axis=2)
+        terms = weights + log_diagonals.sum(axis=1) - 0.5 * squares
+        return jax.nn.logsumexp(terms, axis=1).mean() - jax.nn.logsumexp(weights)
 
-    call = jax.jit(jax.value_and_grad(mean) if gradient else mean)
+    call = jax.jit(jax.value_and_grad(log_likelihood) if gradient else log_likelihood)
     return lambda: jax.block_until_ready(call(numbers))
