@@ -50,7 +50,7 @@ _LONGEST_RULE = (
     40  # characters of a derivative written with letters; longer ones are left to numbers
 )
 _LONGEST_TITLE = 72  # characters of the whole formula
-_MOST_TERMS = 6  # of a sum at a junction, before its middle is left out
+MOST_TERMS = 6  # of a sum at a junction, before its middle is left out
 
 
 class Line(NamedTuple):
@@ -240,12 +240,12 @@ def _local(rule: ChainRule, shown: set[int], writers: Writers) -> Iterator[Line]
     for i in rule.backward:
         if i not in shown:
             continue
-        for term in rule.passed[i][:_MOST_TERMS]:
+        for term in rule.passed[i][:MOST_TERMS]:
             operand = rule.index[rule.nodes[i].operands[term.position]]
             text, latex = (_equation(w.local(operand, term), w.formula.equals) for w in writers)
             yield Line("local", rule.names[operand], text, latex)
-        if len(rule.passed[i]) > _MOST_TERMS:
-            more = f"... and by {len(rule.passed[i]) - _MOST_TERMS} more operands"
+        if len(rule.passed[i]) > MOST_TERMS:
+            more = f"... and by {len(rule.passed[i]) - MOST_TERMS} more operands"
             yield Line("local", "", more, rf"&\text{{{more}}}")
 
 
@@ -382,7 +382,7 @@ class Writer:
         total = self.formula.number(rule.gradients[i]).text
         if len(terms) == 1 and first.child == last:  # df/dg, where f is computed from g
             return [left, self.operation_derivative(i, first), self.rule_text(first), total]
-        shown = terms if len(terms) <= _MOST_TERMS else [*terms[: _MOST_TERMS - 1], terms[-1]]
+        shown = terms if len(terms) <= MOST_TERMS else [*terms[: MOST_TERMS - 1], terms[-1]]
         letters, products, shares = [], [], []
         for term in shown:
             local = self.formula.number(term.local)
@@ -412,6 +412,11 @@ def _equation(sides: Sequence[str], equals: str) -> str:
         if side and (not kept or side != kept[-1]):
             kept.append(side)
     return equals.join(kept[:2]) + "".join(f" = {side}" for side in kept[2:])
+
+
+def one_line(sides: Sequence[str]) -> str:
+    """Join the sides of an equation as plain text."""
+    return _equation(sides, TextFormula.equals)
 
 
 def _aligned(lines: Sequence[Line]) -> str:
