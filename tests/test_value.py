@@ -347,6 +347,16 @@ def test_gradient_penalty_inside_a_loss() -> None:
     assert w.grad == pytest.approx(tw.grad.item(), rel=1e-12)
 
 
+def test_smallest_of_several_agrees_with_torch() -> None:
+    data = [2.0, -1.0, 3.0, -1.0]
+    values = [Value(x) for x in data]
+    tg.min(values).backward()
+    t = torch.tensor(data, dtype=torch.float64, requires_grad=True)
+    t.amin().backward()
+    assert [v.grad for v in values] == t.grad.tolist() == [0.0, 0.5, 0.0, 0.5]
+    assert tg.min(data) == -1.0
+
+
 # --- size ---
 
 

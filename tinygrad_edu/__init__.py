@@ -40,7 +40,7 @@ _LAZY = {
 }
 
 # what would hide a built-in is reachable as tinygrad_edu.sum, but not through import *
-_BUILTIN = {"abs", "compile", "max", "pow", "sum"}
+_BUILTIN = {"abs", "compile", "max", "min", "pow", "sum"}
 __all__ = sorted({"Value", "grad", *functional.__all__, *_LAZY} - _BUILTIN)
 
 

@@ -162,6 +162,18 @@ def max(values: Iterable[Any]) -> Any:
     return ops.max_(*_some(values, "max"))
 
 
+def min(values: Iterable[Any]) -> Any:
+    """Return the smallest of ``values``; tied operands share the gradient evenly, as in torch.
+
+    Raises:
+        ValueError: If there are none.
+
+    >>> min([1.0, 3.0, 2.0])
+    1.0
+    """
+    return -ops.max_(*(-value for value in _some(values, "min")))
+
+
 def logsumexp(values: Iterable[Any]) -> Any:
     """Return ``log(sum(exp(v) for v in values))`` without overflow.
 
@@ -228,5 +240,5 @@ def _some(values: Iterable[Any], name: str) -> tuple[Any, ...]:
 
 __all__ = sorted(
     {op.name for op in ops.TABLE.values()}
-    | {"leaky_relu", "greater", "greater_equal", "mean", "log_softmax", "softmax"}
+    | {"leaky_relu", "greater", "greater_equal", "mean", "log_softmax", "min", "softmax"}
 )
