@@ -15,6 +15,7 @@ into machine code (``kernel.py``).
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -23,6 +24,7 @@ from typing import Any
 
 from tinygrad_edu.compiler import native
 from tinygrad_edu.compiler.arguments import (
+    NUMBER,
     Shape,
     build,
     build_rows,
@@ -38,6 +40,7 @@ from tinygrad_edu.compiler.layout import Request
 from tinygrad_edu.compiler.lowering import lower
 from tinygrad_edu.compiler.program import Program
 from tinygrad_edu.compiler.symbol import Symbol
+from tinygrad_edu.operation import to_float
 from tinygrad_edu.value import Value
 
 Wrt = Any  # None, a position, a captured Value, or a sequence of these
@@ -392,8 +395,6 @@ class _Rows:
     """The arguments of a call over rows, checked and brought into matrices."""
 
     def __init__(self, args: tuple[Any, ...], shared: tuple[int, ...], name: str) -> None:
-        import numpy
-
         self.args = args
         self.shared = frozenset(shared)
         self.row_positions = tuple(i for i in range(len(args)) if i not in self.shared)
@@ -403,32 +404,36 @@ class _Rows:
         self.matrices: list[Any] = []
         count = None
         for i, x in enumerate(args):
-            where = f"{name}: argument {i}"
             if i in self.shared:
-                shapes.append(shape_of(x, where))
+                shapes.append(shape_of(x, f"{name}: argument {i}"))
                 continue
-            array = x if is_array(x) else numpy.array(x, dtype=object)
-            if array.dtype.kind not in "fiu":
-                shape_of(array, where)
-                flat = [getattr(y, "data", y) for y in array.ravel()]
-                array = numpy.array(flat, dtype=float).reshape(array.shape)
-            if array.ndim == 0:
-                raise TypeError(f"{where}: expected rows, got one number; list it in shared")
+            array = _as_rows(x, f"{name}: argument {i}")
             if count is not None and len(array) != count:
-                raise ValueError(f"{where}: expected {count} rows as before, got {len(array)}")
+                raise ValueError(
+                    f"{name}: argument {i}: expected {count} rows as before, got {len(array)}"
+                )
             count = len(array)
             inner = array.shape[1:]
-            size = array.size // count if count else int(numpy.prod(inner))
-            shapes.append(
-                Shape("array", inner, (), size) if inner else Shape("number", None, (), 1)
-            )
-            self.matrices.append(numpy.ascontiguousarray(array, dtype=numpy.float64))
+            shapes.append(Shape("array", inner, (), math.prod(inner)) if inner else NUMBER)
+            self.matrices.append(array)
         self.shapes = tuple(shapes)
-        self.count = count or 0
 
     def lanes(self) -> int:
         """Choose the number of lanes: one vector register's."""
         return native.native_lanes()
+
+
+def _as_rows(x: Any, where: str) -> Any:
+    """Return an argument with one entry per row as a C-contiguous array of floats."""
+    import numpy
+
+    array = x if is_array(x) else numpy.array(x, dtype=object)
+    if array.ndim == 0:
+        raise TypeError(f"{where}: expected rows, got one number; list it in shared")
+    if array.dtype.kind not in "fiu":
+        flat = [y.data if isinstance(y, Value) else to_float(y, where) for y in array.ravel()]
+        array = numpy.array(flat, dtype=float).reshape(array.shape)
+    return numpy.ascontiguousarray(array, dtype=numpy.float64)
 
 
 def _places(shape: Shape, row_positions: tuple[int, ...], inputs: int) -> list[tuple[int, int]]:
@@ -473,7 +478,7 @@ def _single(wrt: Wrt, args: tuple[Any, ...]) -> bool:
 
 
 def _wanted_shapes(entry: _Entry, shapes: tuple[Shape, ...]) -> list[Shape]:
-    return [shapes[w] if isinstance(w, int) else Shape("number", None, (), 1) for w in entry.wanted]
+    return [shapes[w] if isinstance(w, int) else NUMBER for w in entry.wanted]
 
 
 def _gradients(entry: _Entry, args: tuple[Any, ...], numbers: Any, start: int, wrt: Wrt) -> Any:
