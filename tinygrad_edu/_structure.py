@@ -57,7 +57,7 @@ def describe(model: Any) -> dict[str, Any]:
     if _KINDS.get(kind) is not type(model):
         return nothing
     layers = layers_of(model)
-    names = [{_activation(neuron.activation) for neuron in neurons} for neurons in layers]
+    names = [{activation_key(neuron.activation) for neuron in neurons} for neurons in layers]
     biases = {neuron.b is not None for neurons in layers for neuron in neurons}
     if any(len(found) != 1 or None in found for found in names) or len(biases) != 1:
         return nothing
@@ -140,8 +140,12 @@ def activation(name: str, parameter: float | None = None) -> Any:
     return lookup(name, parameter)
 
 
-def _activation(function: Any) -> tuple[Any, ...] | None:
-    """Return the name of an activation and, where it has one, its parameter."""
+def activation_key(function: Any) -> tuple[Any, ...] | None:
+    """Return the name of an activation and its parameters, if any; ``None`` for unknown functions.
+
+    >>> activation_key(activation("leaky_relu", 0.2)), activation_key(activation("relu"))
+    (('leaky_relu', 0.2), ('relu',))
+    """
     for name, known in ACTIVATIONS.items():
         if function is known:
             return (name,)
