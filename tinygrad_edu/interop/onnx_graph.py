@@ -38,8 +38,9 @@ def to_onnx(model: Any, path: str | os.PathLike[str]) -> None:
         ImportError: If onnx is not installed.
 
     >>> import tempfile
+    >>> from tinygrad_edu.nn import MLP
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     to_onnx(nn.MLP(2, [16, 16, 1]), folder + "/moons.onnx")
+    ...     to_onnx(MLP(2, [16, 16, 1]), folder + "/moons.onnx")
     """
     parts = take_apart(model)
     graph = _Graph(*_libraries())
