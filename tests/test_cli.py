@@ -171,7 +171,7 @@ def test_check_fails_for_a_planted_fault(run: Any, monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((), "expected a command: draw, grad, check"),
+        ((), "expected a command: draw, grad, explain, step, check"),
         (("paint",), "invalid choice: 'paint'"),
         (("draw",), "required: FORMULA"),
         (("draw", "x"), "no value given for x"),

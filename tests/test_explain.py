@@ -10,6 +10,7 @@ from collections.abc import Callable
 import pytest
 
 from tinygrad_edu import Value, functional, grad
+from tinygrad_edu.cli import main
 from tinygrad_edu.drawing.chain_rule import ChainRule
 from tinygrad_edu.drawing.explanation import Explanation, explain
 from tinygrad_edu.drawing.notation import LatexFormula, TextFormula, is_rounded, number
@@ -255,7 +256,8 @@ def test_hostile_labels_stay_text() -> None:
     [
         (0.0, "0"), (-0.0, "0"), (1.0, "1"), (-2.5, "-2.5"), (1 / 3, "0.3333"), (1e-5, "1e-5"),
         (123456.789, "123456.8"), (1e20, "1e20"), (-1.5e-300, "-1.5e-300"), (math.inf, "inf"),
-        (math.nan, "nan"), (9999.5, "10000"), (2.3125, "2.313"), (-2.3125, "-2.313"), (1e7, "1e7"), (10000.0, "10000"),
+        (math.nan, "nan"), (9999.5, "10000"),
+        (2.3125, "2.313"), (-2.3125, "-2.313"), (1e7, "1e7"), (10000.0, "10000"),
     ],
 )  # fmt: skip
 def test_numbers(x: float, text: str) -> None:
@@ -300,3 +302,22 @@ def test_it_shows_itself_in_a_notebook() -> None:
     assert explanation._repr_markdown_() == explanation.markdown
     assert explanation._repr_latex_() == f"$${explanation.latex}$$"
     assert str(explanation) == explanation.text
+
+
+# --- the command line ---
+
+
+def test_on_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
+    formula = ["((x+y)+(x*y))*z", "x=2", "y=3", "z=4"]
+    assert main(["explain", *formula]) == 0
+    assert capsys.readouterr().out == explain(figure_2()).text + "\n"
+    assert main(["explain", *formula, "--markdown"]) == 0
+    assert capsys.readouterr().out == explain(figure_2()).markdown + "\n"
+    assert main(["explain", "g = x + y; f = g * z", *formula[1:], "--wrt", "x,g"]) == 0
+    out = capsys.readouterr().out
+    assert "df/dx = df/dg * dg/dx = 4 * 1 = 4" in out
+    assert "df/dz" not in out
+    assert main(["explain", *formula, "--wrt", "w"]) == 2
+    assert "--wrt: no 'w' in the formula" in capsys.readouterr().err
+    assert main(["explain", *formula, "--limit", "0"]) == 2
+    assert "limit: expected at least 1" in capsys.readouterr().err

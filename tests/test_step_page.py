@@ -12,6 +12,7 @@ from xml.etree import ElementTree
 import pytest
 
 from tinygrad_edu import Value
+from tinygrad_edu.cli import main
 from tinygrad_edu.drawing.step_page import StepPage, step_through
 from tinygrad_edu.value import topological_order
 
@@ -135,3 +136,19 @@ def test_errors() -> None:
         step_through(figure_2(), depth=-1)
     with pytest.raises(ZeroDivisionError, match="gradient of sqrt"):
         step_through(Value(0.0, "x").sqrt())
+
+
+def test_on_the_command_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    formula = ["((x+y)+(x*y))*z", "x=2", "y=3", "z=4"]
+    path = tmp_path / "page.html"
+    assert main(["step", *formula, "-o", str(path)]) == 0
+    assert path.read_text(encoding="utf-8") == step_through(figure_2()).html
+    assert str(path) in capsys.readouterr().out
+    assert main(["step", *formula, "-o", str(tmp_path / "page.svg")]) == 2
+    assert "a page is saved as .html" in capsys.readouterr().err
+    monkeypatch.chdir(tmp_path)
+    assert main(["step", *formula, "--depth", "1"]) == 0
+    assert len(data(StepPage(Path("step.html").read_text(encoding="utf-8"), ""))["nodes"]) == 3
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["page.html", "step.html"]

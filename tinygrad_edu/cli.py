@@ -1,4 +1,4 @@
-"""The command line: ``tinygrad-edu draw|grad|check FORMULA x=2 y=3``.
+"""The command line: ``tinygrad-edu draw|grad|explain|step|check FORMULA x=2 y=3``.
 
 Each subcommand is one row of ``COMMANDS``: a line of help, a function that declares its arguments,
 and a function that runs it. Errors are one line on stderr and exit code 2. What a command needs is
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 if TYPE_CHECKING:
@@ -81,6 +81,20 @@ def read_formula(arguments: Namespace) -> tuple[Expression, dict[str, float]]:
             raise UsageError(f"{name[:60]}: expected a number, got {number[:60]!a}") from None
     expression.check(values)
     return expression, values
+
+
+def wanted_nodes(arguments: Namespace, nodes: Mapping[str, Any]) -> list[str]:
+    """Return the names that ``--wrt`` lists.
+
+    Raises:
+        UsageError: If one of them names no node.
+    """
+    wanted = [name.strip() for name in arguments.wrt.split(",")]
+    for name in wanted:
+        if isinstance(nodes.get(name), list) or name not in nodes:
+            known = ", ".join(name for name, node in nodes.items() if not isinstance(node, list))
+            raise UsageError(f"--wrt: no {name[:60]!a} in the formula; it has {known[:200]}")
+    return wanted
 
 
 def node_names(order: Sequence[Value]) -> list[str]:
@@ -204,13 +218,7 @@ def _grad(arguments: Namespace) -> int:
 
     expression, values = read_formula(arguments)
     output, nodes = expression.build(values)
-    wanted = list(expression.names)
-    if arguments.wrt is not None:
-        wanted = [name.strip() for name in arguments.wrt.split(",")]
-    for name in wanted:
-        if isinstance(nodes.get(name), list) or name not in nodes:
-            known = ", ".join(name for name, node in nodes.items() if not isinstance(node, list))
-            raise UsageError(f"--wrt: no {name[:60]!a} in the formula; it has {known[:200]}")
+    wanted = list(expression.names) if arguments.wrt is None else wanted_nodes(arguments, nodes)
     gradients = dict(zip(wanted, grad(output, [nodes[name] for name in wanted])))
     name = expression.output_name
     if arguments.json:
@@ -238,6 +246,52 @@ def _json(value: Any) -> Any:
     if isinstance(value, float) and not abs(value) < float("inf"):
         return str(value)
     return value
+
+
+# --- explain and step ----------------------------------------------------------------------------
+
+
+def _configure_explain(parser: ArgumentParser) -> None:
+    add_formula(parser)
+    parser.add_argument("--wrt", metavar="NAMES", help="only the paths to these: x,y")
+    parser.add_argument("--markdown", action="store_true", help="print Markdown with LaTeX")
+    parser.add_argument(
+        "--limit", metavar="N", type=int, default=40, help="write out at most N nodes (default: 40)"
+    )
+
+
+def _explain(arguments: Namespace) -> int:
+    from tinygrad_edu.drawing import explain
+
+    expression, values = read_formula(arguments)
+    output, nodes = expression.build(values)
+    wrt = None
+    if arguments.wrt is not None:
+        wrt = [nodes[name] for name in wanted_nodes(arguments, nodes)]
+    explanation = explain(output, wrt, limit=arguments.limit)
+    print(explanation.markdown if arguments.markdown else explanation.text)
+    return 0
+
+
+def _configure_step(parser: ArgumentParser) -> None:
+    add_formula(parser)
+    parser.add_argument(
+        "-o", "--output", metavar="FILE", default="step.html",
+        help="write the page to FILE (default: step.html)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--depth", metavar="N", type=int, help="show only the last N operations deep"
+    )
+
+
+def _step(arguments: Namespace) -> int:
+    from tinygrad_edu.drawing import step_through
+
+    expression, values = read_formula(arguments)
+    page = step_through(expression.build(values).output, depth=arguments.depth)
+    page.save(arguments.output)
+    print(f"wrote {arguments.output}: open it in a browser")
+    return 0
 
 
 # --- check ----------------------------------------------------------------------------------------
@@ -290,6 +344,18 @@ COMMANDS: dict[str, Command] = {
         'grad "g = x + y; f = g * z" x=2 y=3 z=4 --wrt x,g --json',
         _configure_grad,
         _grad,
+    ),
+    "explain": Command(
+        "write out the chain rule, step by step",
+        'explain "((x+y)+(x*y))*z" x=2 y=3 z=4 --wrt x',
+        _configure_explain,
+        _explain,
+    ),
+    "step": Command(
+        "make a page that plays the forward and the backward pass",
+        'step "((x+y)+(x*y))*z" x=2 y=3 z=4 -o page.html',
+        _configure_step,
+        _step,
     ),
     "check": Command(
         "check the gradients against finite differences; exit code 1 if one is wrong",

@@ -17,9 +17,15 @@ From the graph to the file:
 6. ``figure.py``, ``pdf.py``: the figure shows and saves itself.
 
 Nothing after step 1 knows of Values, so other pictures can start from a ``Diagram`` or from SVG.
+
+How the numbers come about: ``explain`` writes the chain rule out (``chain_rule.py``,
+``notation.py``, ``explanation.py``), ``step_through`` plays it as a page (``step_page.py``,
+``javascript.py``, ``pages/``).
 """
 
+from tinygrad_edu.drawing.explanation import Explanation, explain
 from tinygrad_edu.drawing.figure import Figure
 from tinygrad_edu.drawing.graph import draw
+from tinygrad_edu.drawing.step_page import StepPage, step_through
 
-__all__ = ["Figure", "draw"]
+__all__ = ["Explanation", "Figure", "StepPage", "draw", "explain", "step_through"]
