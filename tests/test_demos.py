@@ -1,0 +1,105 @@
+"""The demos run end to end, in reduced form here, and are notebooks in ``# %%`` cell form.
+
+The demos check themselves: their gradients against the notes' formulas, their weights against the
+closed form and scikit-learn. Those checks run here too; the ones that need a finished training run
+with the full demos (``-m slow``).
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import jupytext
+import pytest
+from matplotlib.image import imread
+from nbclient import NotebookClient
+
+FOLDER = Path(__file__).resolve().parent.parent / "demos"
+DEMOS = sorted(path.stem for path in FOLDER.glob("[0-9]*.py"))
+REDUCED = {
+    "01_gradient_descent": {"steps": 10},
+    "02_least_squares": {"steps": 5, "epochs": 2},
+    "03_logistic_regression": {"epochs": 2},
+    "04_softmax_regression": {"epochs": 3},
+    "05_nonlinear_separators": {"epochs": 10},
+    "06_perceptrons": {"epochs": 10},
+    "07_universal_approximation": {"epochs": 2},
+    "09_classification": {"epochs": 2, "rows": 40},
+}
+
+
+@pytest.fixture
+def demos(monkeypatch):
+    """Import demos as their scripts do: from their own folder."""
+    monkeypatch.syspath_prepend(str(FOLDER))
+    monkeypatch.setenv("MPLBACKEND", "Agg")
+    yield import_module
+    for name in ("_shared", *DEMOS):
+        sys.modules.pop(name, None)
+
+
+def test_there_is_a_demo_for_every_section():
+    assert [name[:2] for name in DEMOS] == [f"{i:02}" for i in range(1, 10)]
+
+
+@pytest.mark.parametrize("name", REDUCED)
+def test_a_demo_runs_and_draws(demos, name, tmp_path, capsys):
+    demos(name).main(**REDUCED[name], folder=str(tmp_path))
+    printed = capsys.readouterr().out
+    wanted = set(re.findall(rf'"({name[:2]}_\w+)"', (FOLDER / f"{name}.py").read_text()))
+    drawn = sorted(tmp_path.iterdir())
+    assert {path.name for path in drawn} == {f"{figure}.png" for figure in wanted}
+    assert len(drawn) >= 1
+    for path in drawn:
+        assert path.name in printed
+        picture = imread(path)  # of which a good part is white, and a good part is not
+        white = (picture[..., :3].min(axis=2) > 0.99).mean()
+        assert 0.02 < white < 0.99
+        assert min(picture.shape[:2]) > 300
+
+
+@pytest.mark.parametrize("name", DEMOS)
+def test_a_demo_is_a_notebook(name):
+    cells = jupytext.read(FOLDER / f"{name}.py", fmt="py:percent").cells
+    assert cells[0].cell_type == "markdown"
+    assert cells[0].source.startswith("# ")
+    code = [cell.source for cell in cells if cell.cell_type == "code"]
+    assert len(code) >= 3
+    for source in code:
+        ast.parse(source)  # each cell is complete by itself
+
+
+@pytest.mark.parametrize("name", DEMOS)
+def test_a_demo_takes_a_folder_and_has_defaults(demos, name):
+    parameters = inspect.signature(demos(name).main).parameters.values()
+    assert "folder" in [p.name for p in parameters]
+    assert all(p.default is not inspect.Parameter.empty for p in parameters)
+
+
+def execute(name, tmp_path):
+    notebook = jupytext.read(FOLDER / f"{name}.py", fmt="py:percent")
+    # The last cell runs it; here into a folder of its own.
+    assert "run(main)" in notebook.cells[-1].source
+    notebook.cells[-1].source = f"main(folder={str(tmp_path)!r})"
+    client = NotebookClient(
+        notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": str(FOLDER)}}
+    )
+    client.execute()
+    return notebook.cells[-1].outputs
+
+
+def test_a_notebook_runs_cell_by_cell_and_shows_its_figures(tmp_path):
+    outputs = execute("05_nonlinear_separators", tmp_path)
+    assert any("image/png" in output.get("data", {}) for output in outputs)
+    assert "accuracy 100%" in "".join(output.get("text", "") for output in outputs)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in DEMOS if not name.startswith("05")])
+def test_every_notebook_runs_cell_by_cell(name, tmp_path):
+    execute(name, tmp_path)
