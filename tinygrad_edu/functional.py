@@ -15,44 +15,17 @@ from tinygrad_edu import ops
 from tinygrad_edu.operation import Node, to_float
 
 if TYPE_CHECKING:  # for type checkers and editors; at run time the loop below takes every row
-    from tinygrad_edu.ops import abs_ as abs
     from tinygrad_edu.ops import (
-        acos,
-        add,
-        asin,
-        atan,
-        atan2,
-        cos,
-        cosh,
-        div,
-        equal,
-        erf,
-        exp,
-        expm1,
-        hypot,
-        less,
-        less_equal,
-        log,
-        log1p,
-        log2,
-        log10,
-        log_sigmoid,
-        maximum,
-        minimum,
-        mul,
-        neg,
-        relu,
-        sigmoid,
-        sign,
-        sin,
-        sinh,
-        softplus,
-        sqrt,
-        step,
-        sub,
-        tan,
-        tanh,
+        acos as acos, add as add, asin as asin, atan as atan, atan2 as atan2, cos as cos,
+        cosh as cosh, div as div, equal as equal, erf as erf, exp as exp, expm1 as expm1,
+        hypot as hypot, less as less, less_equal as less_equal, log as log, log1p as log1p,
+        log2 as log2, log10 as log10, log_sigmoid as log_sigmoid, maximum as maximum,
+        minimum as minimum, mul as mul, neg as neg, relu as relu, sigmoid as sigmoid,
+        sign as sign, sin as sin, sinh as sinh, softplus as softplus, sqrt as sqrt, step as step,
+        sub as sub, tan as tan, tanh as tanh,
     )  # fmt: skip
+
+    abs = ops.abs_
 
 globals().update({op.name: op for op in ops.TABLE.values() if op.arity is not None})
 
