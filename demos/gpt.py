@@ -5,7 +5,7 @@ Everything in here is arithmetic on scalars. Nothing is a matrix, so nothing hid
 followed by one line of Adam. The network is a small copy of the large ones: one layer, 16 numbers
 for each letter, 4 attention heads, a context of 16 letters; 4,192 parameters in all.
 
-    python demos/gpt.py                      compiled: 10,000 names in seconds
+    python demos/gpt.py                      compiled: 30,000 names in seconds
     python demos/gpt.py --eager --steps 20   the same code, node by node
 
 Sources: the notes, sections 'Multi-Class Logistic Regression' and 'Backpropagation'; Vaswani et
@@ -235,7 +235,7 @@ def train(
     trainer: Eager | Compiled,
     names: Sequence[str],
     steps: int,
-    rate: float = 0.01,
+    rate: float = 0.003,
     report: Callable[[int, float], None] | None = None,
 ) -> list[float]:
     """Show the names one by one, with smaller and smaller steps; return the losses."""
@@ -270,11 +270,11 @@ def plot(losses: Sequence[float], path: Path) -> None:
 # %% Run it
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="Train a tiny GPT on first names.")
-    parser.add_argument("--steps", type=int, help="names to learn from (10,000; eager: 20)")
+    parser.add_argument("--steps", type=int, help="names to learn from (30,000; eager: 20)")
     parser.add_argument("--eager", action="store_true", help="node by node instead of compiled")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args(arguments)
-    steps = options.steps or (20 if options.eager else 10_000)
+    steps = options.steps or (20 if options.eager else 30_000)
     rng = random.Random(options.seed)
     names = read_names()
     rng.shuffle(names)
@@ -293,8 +293,10 @@ def main(arguments: list[str] | None = None) -> None:
     tenth = max(1, steps // 10)
     print(f"mean loss of the last {tenth}: {sum(losses[-tenth:]) / tenth:.3f}")
     learnt = trainer.numbers()
-    print("made up:", ", ".join(invent(learnt, rng) for _ in range(20)))
-    path = HERE / "figures" / "gpt_loss.png"
+    made_up = [invent(learnt, rng) for _ in range(24)]
+    print("made up:", ", ".join(f"{name} *" if name in names else name for name in made_up))
+    print("(* is on the list: not every invention is new)")
+    path = HERE / "figures" / ("gpt_loss_eager.png" if options.eager else "gpt_loss.png")
     plot(losses, path)
     print(f"drew {path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}")
 

@@ -62,7 +62,7 @@ def test_it_learns(tmp_path: Path) -> None:
     names = gpt.read_names()
     random.Random(1).shuffle(names)
     trainer = gpt.Compiled(PARAMETERS)
-    losses = gpt.train(trainer, [name for name in names if len(name) == 5], 300)
+    losses = gpt.train(trainer, [name for name in names if len(name) == 5], 300, rate=0.01)
     assert numpy.mean(losses[:3]) > 3.1
     assert numpy.mean(losses[-100:]) < 2.75
     invented = [gpt.invent(trainer.numbers(), random.Random(i)) for i in range(5)]
