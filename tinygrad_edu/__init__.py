@@ -25,7 +25,10 @@ if TYPE_CHECKING:
     from tinygrad_edu.checking import check_gradients as check_gradients
     from tinygrad_edu.compiler import compile as compile
     from tinygrad_edu.drawing import draw as draw
+    from tinygrad_edu.drawing import explain as explain
+    from tinygrad_edu.drawing import step_through as step_through
     from tinygrad_edu.expression import parse as parse
+    from tinygrad_edu.nn import MLP as MLP
     from tinygrad_edu.training import fit as fit
 
 __version__ = "0.1.0"
@@ -35,9 +38,13 @@ _LAZY = {
     "check_gradients": "tinygrad_edu.checking",
     "compile": "tinygrad_edu.compiler",
     "draw": "tinygrad_edu.drawing",
+    "explain": "tinygrad_edu.drawing",
     "fit": "tinygrad_edu.training",
+    "MLP": "tinygrad_edu.nn",
     "parse": "tinygrad_edu.expression",
+    "step_through": "tinygrad_edu.drawing",
 }
+_ROOMS = {"checking", "compiler", "data", "drawing", "expression", "nn", "optim", "training"}
 
 # what would hide a built-in is reachable as tinygrad_edu.sum, but not through import *
 _BUILTIN = {"abs", "compile", "max", "min", "pow", "sum"}
@@ -47,8 +54,10 @@ __all__ = sorted({"Value", "grad", *functional.__all__, *_LAZY} - _BUILTIN)
 def __getattr__(name: str) -> Any:
     if name in _LAZY:
         return getattr(import_module(_LAZY[name]), name)
+    if name in _ROOMS:
+        return import_module(f"tinygrad_edu.{name}")
     raise AttributeError(f"module 'tinygrad_edu' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_LAZY})
+    return sorted({*globals(), *_LAZY, *_ROOMS})

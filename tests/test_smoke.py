@@ -1,0 +1,38 @@
+"""Seconds: is everything there, and do the notes' numbers come out?"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+import tinygrad_edu
+
+
+def test_every_public_name_can_be_reached() -> None:
+    for name in tinygrad_edu.__all__:
+        assert getattr(tinygrad_edu, name) is not None
+    for name in ("nn", "optim", "training", "drawing", "compiler"):
+        assert getattr(tinygrad_edu, name).__name__ == f"tinygrad_edu.{name}"
+    assert {"draw", "fit", "compile", "explain"} <= set(dir(tinygrad_edu))
+
+
+def test_unknown_names_are_attribute_errors() -> None:
+    with pytest.raises(AttributeError, match="has no attribute 'tensor'"):
+        tinygrad_edu.tensor  # noqa: B018
+
+
+def test_star_import_hides_no_builtin() -> None:
+    import builtins
+
+    assert not set(tinygrad_edu.__all__) & set(dir(builtins))
+    assert tinygrad_edu.sum([1.0, 2.0]) == 3.0
+
+
+def test_the_command_line_draws_figure_2(tmp_path) -> None:
+    figure = tmp_path / "figure2.svg"
+    command = [sys.executable, "-m", "tinygrad_edu", "draw", "((x+y)+(x*y))*z", "x=2", "y=3", "z=4"]
+    done = subprocess.run([*command, "-o", str(figure)], capture_output=True, text=True, check=True)
+    assert "44" in done.stdout
+    assert figure.read_text(encoding="utf-8").count("<text") > 10
