@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from tinygrad_edu.compiler.layout import CONST, LANE, Layout
+from tinygrad_edu.compiler.lowering import CHAIN
 from tinygrad_edu.compiler.structure import Item
 from tinygrad_edu.compiler.scalar_ir import Writer, kind
 
@@ -78,8 +79,13 @@ def _park(layout: Layout, items: Sequence[Item], exported: bytearray) -> None:
     for now, item in enumerate(items):
         operands = program.operands_of(item.node)
         if item.end:
-            half = len(operands) // 2
-            operands = operands[item.first : item.end] + operands[half + item.first : half + item.end]
+            used = operands[item.first : item.end]
+            if program.rows[program.codes[item.node]] is CHAIN:
+                half = len(operands) // 2
+                used += operands[half + item.first : half + item.end]
+                if item.first == 0 and len(operands) % 2:
+                    used.append(operands[-1])
+            operands = used
         for x in operands:
             last = touched.get(x)
             if last is not None:
