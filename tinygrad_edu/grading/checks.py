@@ -1,0 +1,132 @@
+"""The checks, from the simplest to random graphs, and how the cause of a failure is found.
+
+A message names a cause only where an experiment shows it: the class lacks the method, the numbers
+are exactly those that the mistake leads to and that no other mistake here leads to, the fault goes
+away when the one thing is set right from outside. Otherwise the message says what was expected and
+what came, with the smallest expression that shows it, and leaves the cause open.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tinygrad_edu.grading import graphs, operations
+from tinygrad_edu.grading.programs import FORMS
+from tinygrad_edu.grading.report import Report, Result, Status
+from tinygrad_edu.grading.running import Runner
+from tinygrad_edu.grading.session import OPERATIONS, Fault, NotYet, Session
+
+
+@dataclass(frozen=True)
+class Check:
+    """A check: what it runs, and the checks that must pass before it means anything."""
+
+    name: str
+    run: Callable[[Session], None]
+    needs: tuple[str, ...] = ()
+    any_of: tuple[str, ...] = ()  # one of these must pass
+    advice: bool = False
+    early: bool = False  # asked ahead of its turn: if it fails, everything that follows waits
+
+
+def checks_for(kind: Any) -> list[Check]:
+    """The checks that a class with these methods is to pass."""
+    names = [
+        name
+        for name, codes in OPERATIONS.items()
+        if not FORMS[codes[0].steps[0].form].needs
+        or callable(getattr(kind, FORMS[codes[0].steps[0].form].needs, None))
+    ]
+    forwards = tuple(f"forward of {name}" for name in names)
+    plus_times = ("gradient of a + b", "gradient of a * b")
+    graph = (*plus_times, "chain rule", "gradients add up")
+    done = ("order of the backward pass",)
+
+    def bind(function: Callable[[Session, str], None], name: str) -> Callable[[Session], None]:
+        return lambda session: function(session, name)
+
+    checks = [Check("interface", operations.interface)]
+    checks += [Check(f"forward of {n}", bind(operations.forward, n), ("interface",)) for n in names]
+    checks += [Check("gradient of the result", operations.seeding, ("interface",), any_of=forwards)]
+    checks += [
+        Check("order of the backward pass", graphs.reach, ("gradient of the result",), early=True),
+        Check("equal data", graphs.mixed_up, ("gradient of the result",), early=True),
+    ]
+    checks += [
+        Check(
+            f"gradient of {n}",
+            bind(operations.gradient, n),
+            (f"forward of {n}", "gradient of the result"),
+        )
+        for n in names
+    ]
+    checks += [
+        Check("chain rule", graphs.chain, any_of=("gradient of a * b", "gradient of a / b")),
+        Check(
+            "gradients add up", graphs.junctions, any_of=("gradient of a * b", "gradient of a / b")
+        ),
+        Check("order of the backward pass", graphs.order, graph),
+        Check("interior nodes", graphs.interior, done),
+        Check("equal data", graphs.equal_data, done),
+        Check("data unchanged", graphs.unchanged, plus_times),
+        Check("separate graphs", graphs.separate_graphs, (*graph, "data unchanged")),
+        Check("sum", graphs.summing, ("gradient of a + b",)),
+        Check("many paths", graphs.many_paths, done),
+        Check("random graphs", graphs.random_graphs, ("order of the backward pass", "equal data")),
+        Check("backward twice", graphs.twice, (*done, "data unchanged"), advice=True),
+        Check("backward of a leaf", graphs.leaf, ("gradient of a * b",), advice=True),
+        Check(
+            "long chain",
+            graphs.long_chain,
+            ("order of the backward pass", "many paths"),
+            advice=True,
+        ),
+    ]
+    if "a.relu()" in names:
+        checks.append(Check("ReLU at 0", operations.kink, ("gradient of a.relu()",), advice=True))
+    return checks
+
+
+def run_checks(
+    kind: Any, against: str, seed: int, examples: int, skip: Sequence[str], strict: bool
+) -> Report:
+    """Run the checks in order; see ``tinygrad_edu.grading.grade``."""
+    checks = checks_for(kind)
+    unknown = set(skip) - {check.name for check in checks}
+    if unknown:
+        raise ValueError(
+            f"skip: no check named {', '.join(sorted(map(repr, unknown)))}; "
+            f"there are {', '.join(check.name for check in checks)}"
+        )
+    session = Session(Runner(kind), against, seed, examples)
+    skipped = set(skip)
+    results: dict[str, Result] = {}
+    blocked = False
+    for check in checks:
+        if check.name in skipped or check.name in results:
+            continue
+        passed = session.good | skipped
+        if session.runner.seeded:  # set by hand, so that the other checks can go on
+            passed.add("gradient of the result")
+        ready = passed.issuperset(check.needs) and (
+            not check.any_of or not passed.isdisjoint(check.any_of)
+        )
+        if blocked or not ready:
+            if not check.advice and not check.early:
+                results[check.name] = Result(check.name, "waiting")
+            continue
+        try:
+            check.run(session)
+        except Fault as fault:
+            status: Status = "advice" if check.advice and not strict else "failed"
+            results[check.name] = Result(check.name, status, fault.message, fault.example)
+            blocked = blocked or check.early
+        except NotYet:
+            results[check.name] = Result(check.name, "waiting")
+        else:
+            if not check.early:
+                session.good.add(check.name)
+                results[check.name] = Result(check.name, "passed")
+    return Report(getattr(kind, "__qualname__", str(kind)), tuple(results.values()))

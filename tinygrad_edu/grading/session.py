@@ -1,0 +1,109 @@
+"""What the checks share: the class under test, how a fault is raised, the operations to try."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from tinygrad_edu.grading.programs import (
+    FORMS,
+    Outcome,
+    Program,
+    close,
+    expected,
+    program,
+)
+from tinygrad_edu.grading.running import Broken, Runner, magnitude
+
+
+class Fault(Exception):
+    """A check found something; carries the message and the lines that show it."""
+
+    def __init__(self, message: str, example: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.message = message
+        self.example = tuple(example)
+
+
+class NotYet(Exception):
+    """A check has nothing to work with before others pass."""
+
+
+@dataclass
+class Session:
+    """One grading: the student's class and what is known about it so far."""
+
+    runner: Runner
+    against: str
+    seed: int
+    examples: int
+    good: set[str] = field(default_factory=set)  # the names of the checks that passed
+    chained: set[str] = field(default_factory=set)  # the operations that obey the chain rule
+
+    @property
+    def kind(self) -> Any:
+        return self.runner.kind
+
+    def expected(self, code: Program) -> Outcome:
+        return expected(code, self.against)
+
+    def code(self, code: Program, *remarks: str) -> list[str]:
+        return [*code.code(seeded=self.runner.seeded), *(f"# {remark}" for remark in remarks)]
+
+    def compare(self, code: Program, nodes: Iterable[int] | None = None) -> tuple[str, Outcome]:
+        """Run; return what differs (like ``a.grad: expected 4, got 2``) and the outcome."""
+        try:
+            got = self.runner.run(code)
+        except Broken as broken:
+            raise Fault(broken.message, self.code(code)) from None
+        wanted = self.expected(code)
+        scale = magnitude(wanted)
+        shown = range(len(code.inputs)) if nodes is None else nodes
+        for i, name in enumerate(code.names):
+            if not close(got.data[i], wanted.data[i], scale):
+                return f"{name}.data: expected {wanted.data[i]:.10g}, got {got.data[i]:.10g}", got
+        for i in shown:
+            if not close(got.grads[i], wanted.grads[i], scale):
+                name = code.names[i]
+                return f"{name}.grad: expected {wanted.grads[i]:.10g}, got {got.grads[i]:.10g}", got
+        return "", got
+
+
+_POINTS = [(2.0, 3.0), (-1.5, 4.0), (0.5, -2.5)]
+_POSITIVE = [(2.0, 3.0), (0.5, 0.7), (1.5, 2.5)]
+
+
+def _operations() -> dict[str, list[Program]]:
+    """For each form, by the code that names it, the programs that try it."""
+    table: dict[str, list[Program]] = {}
+
+    def add(form: str, *operands: int | float, points: list[tuple[float, float]] = _POINTS) -> None:
+        inputs = 2 if operands == (0, 1) else 1
+        codes = [program(point[:inputs], (form, *operands)) for point in points]
+        table[codes[0].line(codes[0].steps[0])] = codes
+
+    # First what is usually written out, then what is usually made from it.
+    for form in ("+", "*"):
+        for operands in ((0, 1), (0, 2.0), (2.0, 0)):
+            add(form, *operands)
+    add("neg", 0)
+    for exponent in (2.0, 3.0, -1.0, 0.5):
+        add("**", 0, exponent, points=_POSITIVE if exponent == 0.5 else _POINTS)
+    for form in ("-", "/"):
+        for operands in ((0, 1), (0, 2.0), (2.0, 0)):
+            add(form, *operands)
+    for form, entry in FORMS.items():
+        if entry.needs:
+            add(form, 0, points=_POSITIVE if form == "log" else _POINTS)
+    return table
+
+
+OPERATIONS = _operations()
+
+
+def listed(names: Sequence[str]) -> str:
+    """The first names, as code, and how many more."""
+    shown = [f"`{name}`" for name in names[:4]]
+    more = len(names) - len(shown)
+    return ", ".join(shown) + (f" and {more} more" if more else "")
