@@ -20,7 +20,7 @@ def test_every_public_name_can_be_reached() -> None:
 
 def test_unknown_names_are_attribute_errors() -> None:
     with pytest.raises(AttributeError, match="has no attribute 'tensor'"):
-        tinygrad_edu.tensor  # noqa: B018
+        tinygrad_edu.tensor
 
 
 def test_star_import_hides_no_builtin() -> None:
