@@ -207,14 +207,14 @@ def main(
     """Two moons, handwritten digits, and over-fitting; --full takes all digits and more epochs."""
     score = two_moons(min(epochs or 60, 60), compiled, folder)
     if not epochs:
-        assert score > 0.93
+        assert score >= 0.9
     data = load(rows or (0 if full else 600), 0 if full else 150)
     score = digits(data, epochs or (30 if full else 8), compiled, folder)
     if not epochs and not rows:
         assert score >= 0.93
     history = over_fitting(load(rows or 100, 150), epochs or 40, compiled, folder)
     if not epochs and not rows:
-        assert history.validation_loss[-1] > 1.1 * min(history.validation_loss)
+        assert history.validation_loss[-1] > 1.05 * min(history.validation_loss)
         assert history.loss[-1] < 0.1 * min(history.validation_loss)
 
 

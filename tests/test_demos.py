@@ -39,7 +39,7 @@ def demos(monkeypatch):
     monkeypatch.syspath_prepend(str(FOLDER))
     monkeypatch.setenv("MPLBACKEND", "Agg")
     yield import_module
-    for name in ("_shared", *DEMOS):
+    for name in ("_shared", "all", "main", *DEMOS):
         sys.modules.pop(name, None)
 
 
@@ -61,6 +61,20 @@ def test_a_demo_runs_and_draws(demos, name, tmp_path, capsys):
         white = (picture[..., :3].min(axis=2) > 0.99).mean()
         assert 0.02 < white < 0.99
         assert min(picture.shape[:2]) > 300
+
+
+def test_make_demo_draws_the_notes_figures_and_trains(demos, tmp_path, capsys):
+    demos("main").main(rows=40, epochs=1, folder=str(tmp_path))
+    printed = capsys.readouterr().out
+    for row in ("x input 2 16", "y input 3 12", "z input 4 11", "f g * z 44 1"):
+        assert re.search(row.replace("*", r"\*").replace(" ", " +"), printed)
+    for name in ("figure1.svg", "figure2.svg", "09_two_moons.png", "09_digits.png"):
+        assert (tmp_path / name).stat().st_size > 2000
+        assert name in printed
+
+
+def test_all_runs_all(demos):
+    assert list(demos("all").DEMOS) == DEMOS
 
 
 @pytest.mark.parametrize("name", DEMOS)
