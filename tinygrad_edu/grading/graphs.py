@@ -134,8 +134,8 @@ def reach(session: Session) -> None:
     if any(runner.number(node, "grad", "a") for node in nodes[: len(code.inputs)]):
         text = (
             "The nodes are visited from the inputs to the result: a second call of backward() "
-            "brings the gradients one step further, for it finds those that the first call left behind. "
-            "Start at the result: reverse the order."
+            "brings the gradients one step further, for it finds those that the first call left "
+            "behind. Start at the result: reverse the order."
         )
     raise Fault(text, session.code(code, session.compare(code)[0]))
 
