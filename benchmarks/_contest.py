@@ -436,10 +436,11 @@ def hardware() -> str:
         for name in DISTRIBUTIONS
         if any(metadata.distributions(name=name))
     ]
+    load = f", load average {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
     return (
         f"{model}, {os.cpu_count()} cores, {platform.system()} {platform.machine()}, "
         f"Python {platform.python_version()}, {', '.join(versions)}; "
-        f"{time.strftime('%Y-%m-%d %H:%M')}"
+        f"{time.strftime('%Y-%m-%d %H:%M')}{load}"
     )
 
 
