@@ -6,12 +6,13 @@ of a tile together, one per lane.
 
 from __future__ import annotations
 
+import ctypes
 import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from tinygrad_edu.compiler import native, rows_ir
 from tinygrad_edu.compiler.layout import LANE, SHARED, Layout, Request, lay_out
@@ -38,6 +39,18 @@ class Statistics:
     modules: int = 0
     lanes: int = 1
     table_entries: int = 0
+
+
+class Addresses(NamedTuple):
+    """What other native code needs to call a kernel: functions and arrays, by their addresses."""
+
+    shared_part: int
+    rows: int  # 0 if there are no rows
+    tables: int
+    tile: int
+    sums: int
+    scratch: int
+    outputs: int  # where in ``shared`` the outputs are, if there are no rows, counted in doubles
 
 
 class Kernel:
@@ -166,6 +179,15 @@ class Kernel:
         with ThreadPoolExecutor(threads) as pool:
             totals = list(pool.map(part, bounds[:-1], bounds[1:]))
         return out, numpy.sum(totals, axis=0)
+
+    def addresses(self) -> Addresses:
+        """Return where the code is, for calls from other native code on this thread."""
+        functions = (self._shared_function, self._rows_function)
+        shared_part, rows = (ctypes.cast(f, ctypes.c_void_p).value if f else 0 for f in functions)
+        return Addresses(
+            shared_part or 0, rows or 0, self._table_address, *self._workspace(),
+            self._layout.shared_inputs,
+        )  # fmt: skip
 
     def _workspace(self) -> tuple[int, int, int]:
         """Return the addresses of this thread's own tile, sums and scratch arrays."""

@@ -59,7 +59,7 @@ def write_chunk(
                 unfinished[node] = result
                 continue
         else:
-            result = _operation(writer, op.name, [value(x) for x in operands], lanes)
+            result = operation(writer, op.name, [value(x) for x in operands], lanes)
         values[node] = result
         touched[node] = now
         if node in layout.sum_index:
@@ -131,7 +131,8 @@ def _some_terms(
     return total
 
 
-def _operation(writer: Writer, name: str, operands: list[str], lanes: int) -> str:
+def operation(writer: Writer, name: str, operands: list[str], lanes: int) -> str:
+    """Write one whole operation of a lowered program, of however many operands."""
     if name == "chain":
         pairs = len(operands) // 2
         if len(operands) % 2:
