@@ -141,7 +141,8 @@ def test_scrubbing_and_stepping_back_show_what_stepping_showed(open_page: OpenPa
 
 def test_playing_runs_to_the_end_and_pauses(open_page: OpenPage) -> None:
     page = open_page(step_through(figure_2()).html)
-    page.clock.install()
+    page.clock.install(time=0)
+    page.clock.pause_at(3600)  # from now on only run_for() lets time pass
     page.select_option("#speed", "fast")
 
     def after(steps: float) -> tuple[str, str]:
@@ -471,10 +472,10 @@ def test_500_nodes_touch_little_of_the_page_at_each_step(open_page: OpenPage) ->
           observer.observe(document.body, {subtree: true, childList: true, attributes: true,
             characterData: true});
           const each = [];
-          show(0);
+          player.show(0);
           for (let t = 1; t < frames.length; t += t === 120 ? frames.length - 240 : 1) {
             changes = 0;
-            show(t);
+            player.show(t);
             await Promise.resolve();
             each.push(changes + observer.takeRecords().length);
           }

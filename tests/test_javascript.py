@@ -23,8 +23,8 @@ from tinygrad_edu.drawing.javascript import (
     operation_key,
     operation_source,
     operations_source,
-    page_file,
 )
+from tinygrad_edu.drawing.page import page_file
 from tinygrad_edu.operation import Op
 
 # Units in the last place. Both sides' exp, log, ... are off by one or two, each in its own way, and

@@ -13,7 +13,8 @@ import pytest
 
 from tinygrad_edu import Value
 from tinygrad_edu.cli import main
-from tinygrad_edu.drawing.step_page import StepPage, step_through
+from tinygrad_edu.drawing.page import Page
+from tinygrad_edu.drawing.step_page import step_through
 from tinygrad_edu.value import topological_order
 
 
@@ -29,13 +30,13 @@ def chain(length: int) -> Value:
     return node
 
 
-def data(page: StepPage) -> Any:
-    found = re.search(r'<script id="graph" type="application/json">(.*?)</script>', page.html)
+def data(page: Page) -> Any:
+    found = re.search(r'<script id="data" type="application/json">(.*?)</script>', page.html)
     assert found
     return json.loads(found[1])
 
 
-def figure(page: StepPage) -> ElementTree.Element:
+def figure(page: Page) -> ElementTree.Element:
     start, end = page.html.index('<svg xmlns="'), page.html.index("</svg>") + len("</svg>")
     return ElementTree.fromstring(page.html[start:end])
 
@@ -150,5 +151,5 @@ def test_on_the_command_line(
     assert "a page is saved as .html" in capsys.readouterr().err
     monkeypatch.chdir(tmp_path)
     assert main(["step", *formula, "--depth", "1"]) == 0
-    assert len(data(StepPage(Path("step.html").read_text(encoding="utf-8"), ""))["nodes"]) == 3
+    assert len(data(Page(Path("step.html").read_text(encoding="utf-8"), ""))["nodes"]) == 3
     assert sorted(p.name for p in tmp_path.iterdir()) == ["page.html", "step.html"]

@@ -26,6 +26,7 @@ How the numbers come about: ``explain`` writes the chain rule out (``chain_rule.
 from tinygrad_edu.drawing.explanation import Explanation, explain
 from tinygrad_edu.drawing.figure import Figure
 from tinygrad_edu.drawing.graph import draw
-from tinygrad_edu.drawing.step_page import StepPage, step_through
+from tinygrad_edu.drawing.page import Page
+from tinygrad_edu.drawing.step_page import step_through
 
-__all__ = ["Explanation", "Figure", "StepPage", "draw", "explain", "step_through"]
+__all__ = ["Explanation", "Figure", "Page", "draw", "explain", "step_through"]

@@ -18,20 +18,15 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Iterable
-from importlib.resources import files
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar
 
 from tinygrad_edu.drawing.notation import ATOM, SIGNED, Formula
+from tinygrad_edu.drawing.page import page_file
 from tinygrad_edu.operation import Op
 from tinygrad_edu.value import Value
 
 _SHARE_FROM = 48  # characters; a longer text gets a name, so that no text is written twice
-
-
-def page_file(name: str) -> str:
-    """Return one of the files in ``pages/``."""
-    return files("tinygrad_edu.drawing").joinpath("pages", name).read_text(encoding="utf-8")
 
 
 ELEMENTARY = frozenset(re.findall(r"^(?:const|function) (\w+)", page_file("arithmetic.js"), re.M))
@@ -66,10 +61,9 @@ def operation_source(op: Op, count: int) -> str:
         NotImplementedError: If the operation is elementary, that is, has no formula, and is not in
             ``pages/arithmetic.js``.
     """
-    names = "abc"[:count] if count <= 3 else [f"a{i}" for i in range(count)]
-    result, *operands = (JavaScript(name) for name in ("y", *names))
-    forward = _function([*names], op.formula or op, operands)
-    gradients = _function(["y", *names], op.local_gradients, [result, *operands])
+    names = ["a", "b", "c"][:count] if count <= 3 else [f"a{i}" for i in range(count)]
+    forward = function_source(names, op.formula or op, names)
+    gradients = function_source(["y", *names], op.local_gradients, ["y", *names])
     return (
         f"{{\n  name: {json.dumps(op.name)}, requires: {json.dumps(op.requires)},\n"
         f"  forward: {forward},\n  gradients: {gradients},\n}}"
@@ -108,8 +102,20 @@ class JavaScript(Formula):
         return cls(f"{op.name}({', '.join(x.text for x in operands)})")
 
 
-def _function(names: list[str], rule: Callable[..., Any], operands: list[JavaScript]) -> str:
-    """Write a rule as an arrow function; long texts that it uses become constants."""
+def function_source(
+    parameters: Sequence[str], function: Callable[..., Any], operands: Iterable[str]
+) -> str:
+    """Return a function of numbers and nodes as a JavaScript arrow function.
+
+    Args:
+        parameters: The names of the arrow function's parameters.
+        function: The function; its result is a number or node, or a tuple of them (then the arrow
+            function returns an array).
+        operands: What it is called with, in JavaScript, such as ``"a"`` or ``"p[0]"``.
+
+    >>> function_source(["p"], lambda a, b: a * b + 1.0, ["p[0]", "p[1]"])
+    '(p) => p[0] * p[1] + 1.0'
+    """
     constants: dict[str, str] = {}
 
     class Sharing(JavaScript):
@@ -123,7 +129,7 @@ def _function(names: list[str], rule: Callable[..., Any], operands: list[JavaScr
                 return written
             return cls(constants.setdefault(written.text, f"t{len(constants)}"))
 
-    results = rule(*(Sharing(operand.text) for operand in operands))
+    results = function(*(Sharing(operand) for operand in operands))
     several = isinstance(results, tuple)
     texts = [
         x.text if isinstance(x, Formula) else JavaScript.number(float(x)).text
@@ -135,7 +141,7 @@ def _function(names: list[str], rule: Callable[..., Any], operands: list[JavaScr
             texts[texts.index(name)] = text
             del constants[text]
     value = f"[{', '.join(texts)}]" if several else texts[0]
-    head = f"({', '.join(names)}) =>"
+    head = f"({', '.join(parameters)}) =>"
     if not constants:
         return f"{head} {value}"
     lines = [f"    const {name} = {text};\n" for text, name in constants.items()]

@@ -2,8 +2,8 @@
 
 The notes, sections 'Multi-layer Perceptron' and 'Multi-layer Feedforward Neural Networks': columns
 of neurons, each looking at all of the column before it. A weight's sign is in the colour and the
-dashes of its line, its size in the width. With an example, what each neuron puts out stands in green
-above the line that leaves it and the gradient in red below, as in the figures of graphs.
+dashes of its line, its size in the width. With an example, what each neuron puts out stands in
+green above the line that leaves it and the gradient in red below, as in the figures of graphs.
 """
 
 from __future__ import annotations

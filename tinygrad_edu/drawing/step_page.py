@@ -9,18 +9,11 @@ is changed.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import html
-import json
 import math
-import os
-import re
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
-from tinygrad_edu._files import write_atomically
 from tinygrad_edu.drawing.chain_rule import ChainRule, Term
 from tinygrad_edu.drawing.diagram import Diagram
 from tinygrad_edu.drawing.explanation import MOST_TERMS, Writer, is_number_node, one_line
@@ -29,10 +22,10 @@ from tinygrad_edu.drawing.javascript import (
     JavaScript,
     operation_key,
     operations_source,
-    page_file,
 )
 from tinygrad_edu.drawing.layout import place
 from tinygrad_edu.drawing.notation import PRODUCT, TextFormula
+from tinygrad_edu.drawing.page import Page, make_page, page_file
 from tinygrad_edu.drawing.svg import svg_text
 from tinygrad_edu.value import Constant, Value
 
@@ -40,42 +33,9 @@ _ROOM = 8  # characters that a number has room for in the figure, whatever it is
 _COLUMN_GAP, _ROW_GAP = 1.3, 0.5  # inches in the figure: products are written on its links
 
 
-class StepPage:
-    """What ``step_through`` returns: a page that saves itself and shows itself in notebooks.
-
-    Attributes:
-        html: The page, one HTML document that needs nothing else.
-        title: What the page is about.
-    """
-
-    def __init__(self, html: str, title: str) -> None:
-        self.html = html
-        self.title = title
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the page to ``path``, which ends in ``.html`` or ``.htm``.
-
-        Raises:
-            ValueError: If the suffix is another one; nothing is written.
-            OSError: If the file cannot be written; an old file stays as it was.
-        """
-        if Path(path).suffix.lower() not in (".html", ".htm"):
-            raise ValueError(f"{os.fspath(path)!r}: a page is saved as .html")
-        write_atomically(path, self.html)
-
-    def _repr_html_(self) -> str:
-        return (
-            f'<iframe srcdoc="{html.escape(self.html)}" title="{html.escape(self.title)}" '
-            'style="width: 100%; height: 760px; border: 0"></iframe>'
-        )
-
-    def __repr__(self) -> str:
-        return f"<page about {self.title}, {len(self.html) / 1024:.0f} KB>"
-
-
 def step_through(
     output: Value, *, depth: int | None = None, max_nodes: int = 500, title: str = ""
-) -> StepPage:
+) -> Page:
     """Make a page that steps through the forward and the backward pass of a graph.
 
     Step, play, scrub, use the arrow keys, choose a line of the derivation or a node; change an
@@ -114,32 +74,21 @@ def step_through(
     copy.backward()  # for the figure; this graph is our own
     writer = Writer(rule, TextFormula)
     title = title or writer.title() or copy.label
-    sources = page_file("arithmetic.js"), operations_source(rule.nodes), page_file("step.js")
-    script = "\n".join(["", *sources])
-    digest = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
     diagram = graph_diagram(copy, gradients=True, title=title, max_nodes=max_nodes)
     svg, width, height = _figure(diagram)
-    page = _fill(
-        page_file("step.html"),
-        title=html.escape(f"{title} – step by step".replace(" * ", " · ")),
-        heading=html.escape(title.replace(" * ", " · ")),
-        hash=f"sha256-{digest}",
-        style=page_file("step.css"),
+    shown = title.replace(" * ", " · ")
+    page = make_page(
+        "step",
+        f"{shown} – step by step",
+        data=_data(rule, writer),
+        scripts=[page_file("arithmetic.js"), operations_source(rule.nodes)],
+        heading=html.escape(shown),
         svg=svg,
         width=f"{width:.0f}",
         height=f"{height:.0f}",
         derivation=_derivation(rule, writer),
-        graph=_json(_data(rule, writer)),
-        script=script,
-        version=_version(),
     )
-    return StepPage(page, title)
-
-
-def _version() -> str:
-    import tinygrad_edu
-
-    return tinygrad_edu.__version__
+    return Page(page.html, title)
 
 
 # --- the graph ---
@@ -283,13 +232,3 @@ def _pieces(text: str) -> list[Any]:
         elif piece:
             pieces.append(piece)
     return pieces
-
-
-def _json(data: Any) -> str:
-    """JSON that can stand in a page: no ``<`` in it, so no label can end the script element."""
-    return json.dumps(data, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
-
-
-def _fill(template: str, **parts: str) -> str:
-    """Put the parts into a template, in one pass: nothing that was put in is looked at again."""
-    return re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], template)

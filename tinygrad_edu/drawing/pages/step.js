@@ -1,14 +1,12 @@
-"use strict";
 // Plays the forward and the backward pass of one graph, and computes it again when an input changes.
-// Above this stand the arithmetic and OPERATIONS, made from the operation table. Below:
+// Before this come the player, the arithmetic, and OPERATIONS, made from the operation table. Here:
 //   1. evaluate: all numbers of the graph, from its inputs
 //   2. lines: the derivation, as explain() writes it
 //   3. frames: what is shown at which step
 //   4. show: one frame on the page
 //   5. controls
 
-const byId = (id) => document.getElementById(id);
-const graph = JSON.parse(byId("graph").textContent);
+const graph = JSON.parse(byId("data").textContent);
 // graph.nodes[i]: name, gradient ("df/dx"), operation (a key of OPERATIONS, or null), operands, pieces
 //   (the operation as text with gaps for numbers), letters (the same with names), constant; value
 // graph.terms[i]: the terms of the gradient of node i: child, position, letters, local ("dg/dx")
@@ -191,7 +189,7 @@ function setNumber(element, x) {
 }
 
 function show(t) {
-  current = Math.max(0, Math.min(frames.length - 1, t));
+  current = t;
   const frame = frames[current];
   byId("figure").className = `figure ${frame.pass}-pass`;
   // 1. Numbers and looks of the nodes.
@@ -229,8 +227,6 @@ function show(t) {
     : frame.pass === "backward" ? backwardSides(frame.node, frame.count) : [];
   setText(byId("phase"), caption(frame));
   writeEquation(byId("line"), sides, frame.pass);
-  setText(byId("count"), `${current} of ${frames.length - 1}`);
-  byId("scrub").value = current;
   byId("scrub").setAttribute("aria-valuetext", `${current} of ${frames.length - 1}: ${caption(frame)}`);
   setText(byId("announcement"), `${caption(frame)} ${equation(sides)}`);
   showDerivation(frame);
@@ -347,49 +343,11 @@ function reveal({ node }) {
 
 // --- 5. controls ---
 
-let timer = 0;
-
-function play(on) {
-  clearInterval(timer);
-  timer = 0;
-  if (on && current === frames.length - 1) show(0);
-  if (on) {
-    timer = setInterval(() => {
-      show(current + 1);
-      if (current === frames.length - 1) play(false);
-    }, Number(byId("speed").value));
-  }
-  byId("play").classList.toggle("playing", on);
-  setText(byId("play").querySelector("span"), on ? "Pause" : "Play");
-}
-
-function go(t) {
-  play(false);
-  show(t);
-}
-
-byId("scrub").max = frames.length - 1;
-byId("first").onclick = () => go(0);
-byId("back").onclick = () => go(current - 1);
-byId("play").onclick = () => play(!timer);
-byId("next").onclick = () => go(current + 1);
-byId("last").onclick = () => go(frames.length - 1);
-byId("scrub").oninput = () => go(Number(byId("scrub").value));
-byId("speed").onchange = () => timer && play(true);
+const player = makePlayer(frames.length - 1, show);
+const { go } = player;
 rows.forEach(({ button, pass, node }) => { button.onclick = () => go(frameOf[pass][node]); });
 parts.forEach(({ group }, i) => {
   group.onclick = () => go(current >= frameOf.backward[last] ? frameOf.backward[i] ?? current : frameOf.forward[i]);
-});
-
-document.addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.altKey || event.metaKey) return;
-  const { tagName, type } = event.target;
-  if (tagName === "SELECT" || (tagName === "INPUT" && type !== "range")) return;
-  const steps = { ArrowRight: current + 1, ArrowLeft: current - 1, Home: 0, End: frames.length - 1 };
-  if (event.key in steps) go(steps[event.key]);
-  else if (event.key === " " && tagName !== "BUTTON") play(!timer);
-  else return;
-  event.preventDefault();
 });
 
 // The inputs, and what happens when one changes.
@@ -437,7 +395,7 @@ byId("reset").onclick = () => {
 // On paper: the finished computation.
 let before = 0;
 addEventListener("beforeprint", () => { before = current; go(frames.length - 1); });
-addEventListener("afterprint", () => show(before));
+addEventListener("afterprint", () => go(before));
 
 byId("problem").textContent = now.problem;
-show(0);
+player.show(0);
