@@ -325,9 +325,13 @@ class Finder:
         """Split so that in each part an operand position is in one place for all members."""
         np = self.np
         key = np.array([self._forced(n) for n in group.tolist()])
-        if self.names[self.codes[group[0]]] not in _FOLDED:
-            for column in self.place[self._operands(group)].T:
-                key = key * 4 + column
+        places = self.place[self._operands(group)]
+        name = self.names[self.codes[group[0]]]
+        if name in _FOLDED:  # the operands outside the run of terms: the start, or the index
+            single = places.shape[1] % 2 if name == "chain" else 1
+            places = places[:, places.shape[1] - single :] if name == "chain" else places[:, :1]
+        for column in places.T:
+            key = key * 4 + column
         return [group[key == k] for k in np.unique(key)]
 
     def _forced(self, node: int) -> int:
