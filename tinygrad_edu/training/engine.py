@@ -74,16 +74,8 @@ class EagerEngine:
         data = penalty = norms = rate = 0.0
         correct, examples = 0, 0
         for i, batch in enumerate(batches, start=1):
-            before = [parameter.grad for parameter in p.parameters]
             rate = p.optimizer.learning_rate
-            try:
-                step = self._step(batch)
-            except BaseException as error:
-                for parameter, gradient in zip(p.parameters, before):
-                    parameter.grad = gradient
-                if isinstance(error, (ArithmeticError, ValueError)):
-                    raise step_error(number, i, rate, str(error)) from error
-                raise
+            step = self.step(batch, number, i)
             data += step[0]
             penalty += step[1]
             norms += step[2]
@@ -97,6 +89,25 @@ class EagerEngine:
             norms / len(batches),
             rate,
         )
+
+    def step(
+        self, batch: Sequence[int], epoch: int, number: int
+    ) -> tuple[float, float, float, int]:
+        """Take step ``number`` of an epoch; return loss, penalty, gradient norm, number correct.
+
+        Raises:
+            FloatingPointError: See ``StepEngine.epoch``; on any error all is as before the step.
+        """
+        p = self.problem
+        before = [parameter.grad for parameter in p.parameters]
+        try:
+            return self._step(batch)
+        except BaseException as error:
+            for parameter, gradient in zip(p.parameters, before):
+                parameter.grad = gradient
+            if isinstance(error, (ArithmeticError, ValueError)):
+                raise step_error(epoch, number, p.optimizer.learning_rate, str(error)) from error
+            raise
 
     def _step(self, batch: Sequence[int]) -> tuple[float, float, float, int]:
         p, predict, loss = self.problem, self.predict, self.problem.loss
