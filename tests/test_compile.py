@@ -277,7 +277,9 @@ def test_an_error_in_the_function_is_its_own_and_nothing_is_kept():
 def test_where_take_and_comparisons_follow_the_numbers():
     def f(x, y):
         smaller = t.where(x < y, x, y)
-        return smaller * t.take([x, y, x * y], t.less_equal(y, x) + t.where(x >= 10.0, 1.0, 0.0)) + abs(x - y)
+        return smaller * t.take(
+            [x, y, x * y], t.less_equal(y, x) + t.where(x >= 10.0, 1.0, 0.0)
+        ) + abs(x - y)
 
     fast = compile(f)
     for x, y in [(1.0, 2.0), (2.0, 1.0), (3.0, 3.0), (20.0, 0.5)]:

@@ -54,7 +54,9 @@ def gradients(program: Program, output: int, inputs: Sequence[int]) -> list[int]
     return [_node(program, found.get(node, 0.0)) for node in inputs]
 
 
-def _partials(program: Program, op: Op, node: int, operands: Sequence[int]) -> Sequence[float | int]:
+def _partials(
+    program: Program, op: Op, node: int, operands: Sequence[int]
+) -> Sequence[float | int]:
     """Return the partial derivatives of a node by its operands: numbers (floats) or nodes (ints)."""
     if op is ops.mul:  # the two most frequent rules, without the detour over symbols
         return operands[::-1]

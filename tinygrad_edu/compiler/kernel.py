@@ -116,8 +116,9 @@ class Kernel:
         if self._rows:
             modules.text.append(
                 rows_ir.tile_loop(
-                    self.lanes, self._widths, self._each, len(sums), finder.table_size, names[LANE]
-                )
+                    self.lanes, self._widths, self._each, len(sums), finder.table_size,
+                    names[LANE], modules.helpers,
+                )  # fmt: skip
             )
         modules.flush()
         tables = [*finder.tables, numpy.array(sums, numpy.int32)]

@@ -410,7 +410,7 @@ class NestWriter(Writer):
                     [(ty, self.literal(-0.0, self.width))] * len(bundle),
                     lambda k, c: add(c, (*terms, k), self.width),
                 )
-                totals = [self._across(v, t) for v, t in zip(vectors, totals)]
+                totals = [self.across(v, t, self.width) for v, t in zip(vectors, totals)]
             left = count - done
             if left <= _UNROLLED:
                 for k in range(left):
@@ -430,12 +430,6 @@ class NestWriter(Writer):
             return totals
 
         return nested(0, (), firsts)
-
-    def _across(self, vector: str, start: str) -> str:
-        """Return ``start`` plus the sum over a vector."""
-        name = f"@llvm.vector.reduce.fadd.v{self.width}f64"
-        self.helpers[name] = f"declare double {name}(double, {kind(self.width)})"
-        return self.let(f"call reassoc double {name}(double {start}, {kind(self.width)} {vector})")
 
     # --- take ---
 

@@ -8,6 +8,7 @@ checksum, and what does not match is compiled again. ``TINYGRAD_EDU_CACHE=0`` tu
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import hashlib
 import os
@@ -141,11 +142,14 @@ class Library:
 
 
 def cache_folder() -> Path | None:
-    """Return the folder of compiled objects; ``None`` if the cache is turned off."""
+    """Return the folder of compiled objects; ``None`` if there is none."""
     if os.environ.get("TINYGRAD_EDU_CACHE") == "0":
         return None
-    base = os.environ.get("XDG_CACHE_HOME")
-    root = Path(base) if base and os.path.isabs(base) else Path.home() / ".cache"
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    try:
+        root = Path(base) if os.path.isabs(base) else Path.home() / ".cache"
+    except RuntimeError:  # no home
+        return None
     return root / "tinygrad_edu" / "objects"
 
 
@@ -176,8 +180,5 @@ def _write(path: Path | None, code: bytes) -> None:
             file.write(hashlib.sha256(code).digest() + code)
         os.replace(temporary, path)
     except OSError:  # a full disk or a read-only home costs time, not results
-        if temporary:
-            try:
-                os.unlink(temporary)
-            except OSError:
-                pass
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)

@@ -7,7 +7,7 @@ may have fewer rows than lanes: its spare lanes repeat the last row, and nothing
 
 from __future__ import annotations
 
-from tinygrad_edu.compiler.scalar_ir import Writer
+from tinygrad_edu.compiler.scalar_ir import Writer, double
 
 _BLOCK = 8
 # what every segment gets: numbers shared by all rows, those of the tile's rows, how many of its lanes
@@ -117,7 +117,9 @@ def _mover(lanes: int, inward: bool, helpers: dict[str, str]) -> str:
                 row = w.let(f"mul i64 %columns, {group + i}")
                 in_matrix = w.let(f"add i64 {row}, %c")
                 slot = w.let(f"mul i64 {w.let(f'add i64 %c, {i}')}, {lanes}")
-                sides.append((("%matrix", in_matrix), ("%slots", w.let(f"add i64 {slot}, {group}"))))
+                sides.append(
+                    (("%matrix", in_matrix), ("%slots", w.let(f"add i64 {slot}, {group}")))
+                )
             source, target = (0, 1) if inward else (1, 0)
             vectors = [w.load(*side[source], _BLOCK) for side in sides]
             for side, vector in zip(sides, _transpose_8x8(w, vectors)):
@@ -162,7 +164,13 @@ def _mover(lanes: int, inward: bool, helpers: dict[str, str]) -> str:
 
 
 def tile_loop(
-    lanes: int, widths: list[int], each: int, sums: int, targets: int, segments: list[str]
+    lanes: int,
+    widths: list[int],
+    each: int,
+    sums: int,
+    targets: int,
+    segments: list[str],
+    helpers: dict[str, str],
 ) -> str:
     """Return ``@rows``, which runs the segments over the tiles of rows ``begin`` to ``end``.
 
@@ -171,7 +179,8 @@ def tile_loop(
     sums are set to 0 at the start, and added to ``totals`` at the end, each at the position that
     ``tables`` has at ``targets`` and after.
     """
-    w = Writer(True, {})
+    w = Writer(True, helpers)
+    helpers["@llvm.memset"] = "declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)"
     w.label("entry")
     if sums:
         size = sums * lanes * 8
@@ -204,10 +213,7 @@ def tile_loop(
         w.label("sum")
         w.say("%s = phi i64 [ 0, %done ], [ %s.next, %sum ]")
         vector = w.load("%sums", w.let(f"mul i64 %s, {lanes}"), lanes)
-        total = w.let(
-            f"call reassoc double @llvm.vector.reduce.fadd.v{lanes}f64(double -0.0, "
-            f"<{lanes} x double> {vector})"
-        )
+        total = w.across(vector, double(-0.0), lanes)
         entry = w.let(f"getelementptr i32, ptr %tables, i64 {w.let(f'add i64 %s, {targets}')}")
         target = w.let(f"sext i32 {w.let(f'load i32, ptr {entry}')} to i64")
         before = w.load("%totals", target)
@@ -219,8 +225,6 @@ def tile_loop(
     w.say("ret void")
     body = "\n".join(w.lines)
     return (
-        "declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)\n"
-        f"declare double @llvm.vector.reduce.fadd.v{lanes}f64(double, <{lanes} x double>)\n"
         "define void @rows(ptr noalias %shared, ptr noalias %tile, ptr noalias %tables, "
         "ptr noalias %sums, ptr noalias %totals, ptr noalias %scratch, ptr noalias %matrices, "
         f"i64 %begin, i64 %end, ptr noalias %out) {{\n{body}\n}}"

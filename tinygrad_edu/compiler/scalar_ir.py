@@ -91,6 +91,12 @@ class Writer:
         self.helpers[name] = f"declare {ty} {name}({ty}, {ty}, {ty})"
         return self.let(f"call {ty} {name}({ty} {a}, {ty} {b}, {ty} {start})")
 
+    def across(self, vector: str, start: str, lanes: int) -> str:
+        """Return ``start`` plus the sum over the lanes of a vector, in any order."""
+        name = f"@llvm.vector.reduce.fadd.{suffix(lanes)}"
+        self.helpers[name] = f"declare double {name}(double, {kind(lanes)})"
+        return self.let(f"call reassoc double {name}(double {start}, {kind(lanes)} {vector})")
+
     def maximum(self, a: str, b: str, lanes: int) -> str:
         """Return the larger; ``a`` if they tie, nan if one is nan."""
         ty, bits = kind(lanes), mask(lanes)
