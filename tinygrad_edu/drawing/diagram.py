@@ -12,11 +12,11 @@ the node, and paths join where the stem ends.
 
 from __future__ import annotations
 
+import html
 import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
-from xml.sax.saxutils import escape
 
 from tinygrad_edu.drawing.references import cut_links
 from tinygrad_edu.drawing.text import LINE_HEIGHT, text_width
@@ -39,14 +39,10 @@ _DIAMETER = 40.0  # of a node's circle, unless its text needs more
 _SMALL_DIAMETER = 30.0  # of the circle of a constant
 _MAX_DIAMETER = 62.0  # a node that needs more than this becomes a box with round corners
 
-# Graphviz's time grows faster than the graph. From this many nodes on it is told to end its search
-# for a better layout early.
+# Graphviz's time grows faster than the graph. From so many nodes on long lines are cut, and from so
+# many on Graphviz is told to end its search for a better layout early.
 _LARGE = 400
-
-
-def is_horizontal(direction: Direction) -> bool:
-    """Tell whether the flow runs along the lines of text."""
-    return direction in ("LR", "RL")
+_HUGE = 1500
 
 
 @dataclass(frozen=True)
@@ -130,6 +126,11 @@ class Diagram:
     column_gap: float = 0.5
     row_gap: float = 0.2
 
+    @property
+    def is_horizontal(self) -> bool:
+        """Whether the flow runs along the lines of text."""
+        return self.direction in ("LR", "RL")
+
     @cached_property
     def circle_room(self) -> float:
         """Room for a circle along the flow, the same for all: circles line up in columns."""
@@ -145,13 +146,13 @@ class Diagram:
         """Length and breadth of the room that a stem and its numbers need."""
         width = max(text_width(text, NUMBER_SIZE) for text in (node.above or "", node.below))
         height = NUMBER_SIZE * LINE_HEIGHT
-        if is_horizontal(self.direction):
+        if self.is_horizontal:
             return width + 2.0 * _STEM_MARGIN, 2.0 * (height + NUMBER_GAP - 2.0)
         return height + 2.0 * _STEM_MARGIN, 2.0 * (width + NUMBER_GAP + 2.0)
 
     def along(self, node: Node) -> tuple[float, float]:
         """Room along the flow: for the node itself, and for its stem."""
-        own = node.size[0 if is_horizontal(self.direction) else 1]
+        own = node.size[0 if self.is_horizontal else 1]
         if node.above is None:
             return own, 0.0
         room = max(own, self.circle_room) if node.is_circle else own
@@ -160,10 +161,10 @@ class Diagram:
     def box(self, node: Node) -> tuple[float, float]:
         """Width and height of the box that Graphviz places: the node and its stem, in points."""
         own, stem = self.along(node)
-        across = node.size[1 if is_horizontal(self.direction) else 0]
+        across = node.size[1 if self.is_horizontal else 0]
         if node.above is not None:
             across = max(across, self._stem_needs(node)[1])
-        return (own + stem, across) if is_horizontal(self.direction) else (across, own + stem)
+        return (own + stem, across) if self.is_horizontal else (across, own + stem)
 
     @cached_property
     def cut(self) -> frozenset[Link]:
@@ -202,9 +203,9 @@ def dot_text(diagram: Diagram, *, layout: bool = False) -> str:
         },
         node_attr={"label": "", "shape": "box", "fixedsize": "true"},
     )
-    if len(diagram.nodes) >= _LARGE:
-        graph.attr("graph", nslimit="0.1", nslimit1="0.1", mclimit="0.01")
-    else:
+    if len(diagram.nodes) >= _HUGE:
+        graph.attr("graph", nslimit="0.05", nslimit1="0.1", mclimit="0.01")
+    if len(diagram.nodes) < _LARGE:
         graph.attr("graph", ordering="in")  # operands from top to bottom: a - b is not b - a
     if not layout:
         graph.attr("node", fontname="Times", style="rounded")
@@ -258,13 +259,13 @@ def _inches(size: tuple[float, float]) -> dict[str, str]:
 
 def _dot_label(node: Node) -> Any:
     """Return a node's label in Graphviz's HTML-like text, which can colour the numbers."""
-    rows = [escape(line) for line in node.title]
-    rows += [f"<i>{escape(line)}</i>" for line in node.name if line]
+    rows = [html.escape(line) for line in node.title]
+    rows += [f"<i>{html.escape(line)}</i>" for line in node.name if line]
     numbers = [
-        f'<font color="{color}">{escape(text)}</font>'
+        f'<font color="{color}">{html.escape(text)}</font>'
         for text, color in ((node.above, VALUE_COLOR), (node.below, GRADIENT_COLOR))
         if text
     ]
     if numbers:
         rows.append("&#160; ".join(numbers))
-    return f"<{'<br/>'.join(row.replace('&quot;', '&#34;') for row in rows)}>"
+    return f"<{'<br/>'.join(rows)}>"

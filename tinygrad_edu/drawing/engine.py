@@ -14,7 +14,6 @@ import shutil
 import subprocess
 import sys
 import threading
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -142,6 +141,8 @@ def _cached_module(engine: Any, wasm: bytes) -> Any:
     takes a damaged entry for good as long as it unpacks; here it is compiled anew. No folder, or
     one that cannot be read or written, costs a second and nothing else.
     """
+    from importlib.metadata import version
+
     import wasmtime
 
     kind = f"{version('wasmtime')} {sys.platform} {platform.machine()} {_WASM_STACK}"

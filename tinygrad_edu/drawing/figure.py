@@ -20,6 +20,11 @@ REGULAR_FONT = _FONTS / "LiberationSerif-Regular.ttf"
 ITALIC_FONT = _FONTS / "LiberationSerif-Italic.ttf"
 
 SUFFIXES = (".svg", ".png", ".pdf", ".dot")
+# Characters that the font has: for a figure made of these the system's fonts need not be searched.
+_COVERED = re.compile(
+    r"[\n -~\u00a0-\u017f\u0386\u0388-\u038a\u038c\u038e-\u03a1\u03a3-\u03ce\u0400-\u045f"
+    r"–—‘’“”…−×·÷±≤≥≈≠∞∂√∑∏←→₀-₉]*"
+)
 _MAX_PIXELS = 100_000_000  # a PNG of this size takes 400 MB while it is drawn
 
 
@@ -139,6 +144,7 @@ def render_png(svg: str, scale: float) -> bytes:
         resvg_py.svg_to_bytes(
             svg_string=svg,
             zoom=scale,
+            skip_system_fonts=_COVERED.fullmatch(svg) is not None,
             font_files=[os.fspath(REGULAR_FONT), os.fspath(ITALIC_FONT)],
             font_family="Liberation Serif",
             serif_family="Liberation Serif",

@@ -10,6 +10,7 @@ import io
 import re
 from collections.abc import Mapping
 from typing import Any
+from unicodedata import bidirectional, category
 from xml.etree import ElementTree
 
 from tinygrad_edu.drawing.figure import ITALIC_FONT, REGULAR_FONT, render_png
@@ -24,7 +25,8 @@ _RASTER_SCALE = 8.0  # pixels per point for text that the font lacks
 def render_pdf(svg: str) -> bytes:
     """Return SVG text as a PDF document of one page, with the fonts inside.
 
-    Text in characters that the font lacks is put in as a small image, drawn as for PNG files.
+    Text that the font has no letters for, or that runs from right to left, is put in as a small
+    image, drawn as for PNG files.
 
     Raises:
         ValueError: If the SVG holds an element that this module does not know.
@@ -46,7 +48,12 @@ def render_pdf(svg: str) -> bytes:
         registerFont(font)
     file = io.BytesIO()
     # invariant: no date inside, so the same figure gives the same file
-    canvas = Canvas(file, pagesize=(width, height), invariant=True)
+    canvas = Canvas(
+        file,
+        pagesize=(width, height),
+        invariant=True,
+        initialFontName=fonts["normal"].fontName,
+    )
     canvas.setTitle(root.findtext(f"{_SVG}title") or "")
     canvas.setSubject(root.findtext(f"{_SVG}desc") or "")
     canvas.translate(0.0, height)
@@ -129,7 +136,7 @@ def _draw_text(
     canvas.saveState()
     canvas.translate(x, y)
     canvas.scale(1.0, -1.0)
-    if all(ord(letter) in font.face.charToGlyph for letter in text):
+    if all(ord(letter) in font.face.charToGlyph and _stands_alone(letter) for letter in text):
         shift = {"start": 0.0, "middle": 0.5, "end": 1.0}[anchor]
         canvas.setFont(font.fontName, size)
         canvas.setFillColor(HexColor(style["fill"]))
@@ -137,6 +144,11 @@ def _draw_text(
     else:
         _draw_raster_text(canvas, text, element, style, size, anchor)
     canvas.restoreState()
+
+
+def _stands_alone(letter: str) -> bool:
+    """Tell whether a letter is set as it is: from left to right and not onto another letter."""
+    return bidirectional(letter) not in ("R", "AL", "AN", "NSM") and category(letter) != "Cf"
 
 
 def _draw_raster_text(

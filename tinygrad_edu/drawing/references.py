@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 # Columns that all lines together may cross, per node, before lines are cut; and after.
 _TOLERATED = 5.0
-_KEPT = 3.0
+_KEPT = 2.0
 _SHORT = 5  # lines that cross no more columns than this are never cut
 
 

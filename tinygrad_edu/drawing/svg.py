@@ -18,9 +18,10 @@ All looks are presentation attributes, which any style sheet overrides. There is
 
 from __future__ import annotations
 
+import html
 from collections.abc import Iterable
-from xml.sax.saxutils import escape, quoteattr
 
+from tinygrad_edu.drawing.arrivals import ARROW_LENGTH, arrowhead
 from tinygrad_edu.drawing.diagram import (
     GRADIENT_COLOR,
     NAME_SIZE,
@@ -30,15 +31,8 @@ from tinygrad_edu.drawing.diagram import (
     VALUE_COLOR,
     Node,
 )
-from tinygrad_edu.drawing.layout import (
-    ARROW_LENGTH,
-    FLOW,
-    Layout,
-    Path,
-    PlacedLink,
-    PlacedNode,
-    Point,
-)
+from tinygrad_edu.drawing.geometry import Frame, Path, Point
+from tinygrad_edu.drawing.layout import Layout, PlacedLink, PlacedNode
 from tinygrad_edu.drawing.text import LINE_HEIGHT, printable
 
 # The first family is the one that PNG and PDF files are drawn with (see fonts.py); the others have
@@ -113,7 +107,7 @@ def _node(
         look for kind, look in _FILLS.items() if kind in node.kind.split() or kind == "operation"
     )
     dashes = ' stroke-dasharray="4 3"' if "cut" in node.kind.split() else ""
-    yield f'<g id="{prefix}node-{index}" class={quoteattr("node " + node.kind)}>'
+    yield f'<g id="{prefix}node-{index}" class="node {_text(node.kind)}">'
     yield f"<title>{_text(node.description)}</title>"
     if node.above is not None:
         yield from _stem(index, node, placed, layout, uses, prefix)
@@ -161,7 +155,7 @@ def _stem(
     index: int, node: Node, placed: PlacedNode, layout: Layout, uses: int, prefix: str
 ) -> Iterable[str]:
     """Yield the stem with its numbers, and what is at its end: an arrow or a junction."""
-    dx, dy = FLOW[layout.diagram.direction]
+    dx, dy = Frame(layout.diagram.direction).out((1.0, 0.0))  # the direction of the flow
     (x0, y0), (x, y) = placed.stem_start, placed.stem_end
     end = placed.stem_end
     if node.ends:  # the line ends where the arrowhead begins, or it would blunt its tip
@@ -171,9 +165,7 @@ def _stem(
         f'stroke="{_LINE}" stroke-width="1.2"/>'
     )
     if node.ends:
-        corners = [(end[0] - 2.4 * dy, end[1] + 2.4 * dx), (x, y)]
-        corners.append((end[0] + 2.4 * dy, end[1] - 2.4 * dx))
-        yield f'<polygon class="arrow" points="{_points(corners)}" fill="{_LINE}"/>'
+        yield f'<polygon class="arrow" points="{_points(arrowhead(end, (x, y)))}" fill="{_LINE}"/>'
     elif uses > 1:
         yield (
             f'<circle class="junction" cx="{_number(x)}" cy="{_number(y)}" r="2.2" fill="{_LINE}"/>'
@@ -209,11 +201,11 @@ def _label(
         attributes += ' font-style="italic"'
     if text != " ".join(text.split()):  # runs of spaces, and those at the ends
         attributes += ' xml:space="preserve"'
-    return f'<text {attributes} fill="{fill}">{escape(text)}</text>'
+    return f'<text {attributes} fill="{fill}">{_text(text)}</text>'
 
 
 def _text(text: str) -> str:
-    return escape(printable(text))
+    return html.escape(printable(text))
 
 
 def _number(number: float) -> str:
