@@ -38,6 +38,9 @@ bench: $(VENV)/.test
 figures: $(VENV)/.demos
 	$(BIN)/python -m docs.figures
 
+docs: $(VENV)/.docs
+	$(BIN)/python -m docs.build
+
 clean:
 	rm -rf $(VENV) build dist site *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
