@@ -33,8 +33,8 @@ ADDRESSES = (
 )  # fmt: skip
 COUNTS = ("loss_outputs", "steps_before")
 PLAN = ADDRESSES + COUNTS
-# The words of the report: how many steps were accepted, and sums over them.
-DONE, LOSS, PENALTY, NORM, CORRECT = range(5)
+# The words of the report: first how many steps were accepted, then sums over them.
+LOSS, PENALTY, NORM, CORRECT = range(1, 5)
 
 
 @dataclass
@@ -150,9 +150,8 @@ def steps_ir(step: Step) -> str:
     w.say("br label %accept")
     w.label("accept")
     report = at["report"]
-    for word, number in ((LOSS, loss), (PENALTY, penalty), (NORM, norm), (CORRECT, correct)):
-        before = w.load(report, word)
-        w.store(w.let(f"fadd double {before}, {number}"), report, word)
+    for slot, number in ((LOSS, loss), (PENALTY, penalty), (NORM, norm), (CORRECT, correct)):
+        w.store(w.let(f"fadd double {w.load(report, slot)}, {number}"), report, slot)
     w.say("%s.next = add i64 %s, 1")
     w.say("%more = icmp ult i64 %s.next, %last")
     w.say("br i1 %more, label %step, label %end")
@@ -173,7 +172,7 @@ def steps_ir(step: Step) -> str:
 def _run_loss(w: Writer, step: Step, at: dict[str, str]) -> str:
     """Call the kernel of the loss for the rows of the batch; return how many rows there are."""
     source = _word(w, at["sources"], "%s")
-    rows = []
+    rows: list[str] = []
     for name, width in (("inputs", step.inputs), ("targets", step.targets)):
         rows.append(w.address(at[name], w.let(f"mul i64 {source}, {width}")))
     if step.single:

@@ -1,0 +1,169 @@
+"""What training in native code is made of: loss, penalty and update, traced and lowered.
+
+All of it is the scalar code that ``EagerEngine`` runs on Values, run on symbols instead. Each part
+is traced twice: code that does something else the second time (drops units at random, counts its
+calls) would be frozen as it was the first time, so it is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from tinygrad_edu.compiler import native
+from tinygrad_edu.compiler.gradient_program import gradients
+from tinygrad_edu.compiler.kernel import Kernel
+from tinygrad_edu.compiler.layout import Request
+from tinygrad_edu.compiler.lowering import lower
+from tinygrad_edu.compiler.program import Program
+from tinygrad_edu.compiler.symbol import Symbol
+from tinygrad_edu.nn.loss import predictor
+from tinygrad_edu.optim import Optimizer
+from tinygrad_edu.training.problem import Problem
+from tinygrad_edu.value import Value
+
+
+class Traced:
+    """A program with parameters as its first inputs, and what else it takes and gives.
+
+    Attributes:
+        program: What was traced.
+        inputs: The nodes of all inputs that are not captured.
+        outputs: The nodes of what ``function`` returned.
+        captured: Leaf Values from elsewhere that it uses; they are the last inputs.
+    """
+
+    def __init__(
+        self,
+        function: Callable[[list[Symbol]], Sequence[Any]],
+        count: int,
+        parameters: Sequence[Value] = (),
+    ) -> None:
+        self.program, self.inputs, self.outputs = _trace(function, count, parameters)
+        again = _trace(function, count, parameters)
+        if _form(self.program, self.outputs) != _form(again[0], again[2]):
+            raise TypeError(
+                "it does something else each time it is called, and compiled code would repeat "
+                "what it did once"
+            )
+        known = set(parameters)
+        self.captured = [value for value in self.program.captured if value not in known]
+
+
+def _trace(
+    function: Callable[[list[Symbol]], Sequence[Any]], count: int, parameters: Sequence[Value]
+) -> tuple[Program, list[int], list[int]]:
+    program = Program()
+    symbols = [Symbol(program, program.add_input()) for _ in range(count)]
+    # A parameter that is met elsewhere, say in a penalty's closure, is the same parameter.
+    program.captured.update((p, s.index) for p, s in zip(parameters, symbols))
+    found = function(symbols)
+    outputs = [x.index if type(x) is Symbol else program.node_of(x, "result") for x in found]
+    return program, [s.index for s in symbols], outputs
+
+
+def _form(program: Program, outputs: list[int]) -> tuple[Any, ...]:
+    rows = [op if op is None else (op.name, op.parameter) for op in program.rows]
+    constants = {node: repr(number) for node, number in program.constants.items()}
+    captured = [(id(value), node) for value, node in program.captured.items()]
+    return rows, program.codes, program.starts, program.operands, constants, captured, outputs
+
+
+class Objective:
+    """Loss and penalty of a problem, and the kernels made of them.
+
+    Attributes:
+        parameters, inputs, targets: How many numbers there are: parameters, and in each row.
+        listed: Whether targets are lists of numbers.
+    """
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        lists = [len(t) for t in problem.targets if isinstance(t, (list, tuple))]
+        self.listed = bool(lists)
+        self.parameters = len(problem.parameters)
+        self.inputs = len(problem.rows[0])
+        self.targets = lists[0] if lists else 1
+        count = self.parameters + self.inputs + self.targets
+        self.loss = Traced(self._example, count, problem.parameters)
+        self.penalty = None
+        if problem.penalty is not None:
+            self.penalty = Traced(self._penalty, self.parameters, problem.parameters)
+        self._penalty_kernel: Kernel | None = None
+
+    def _example(self, symbols: list[Symbol]) -> Sequence[Any]:
+        problem, p, n = self.problem, self.parameters, self.inputs
+        target: Any = symbols[p + n :] if self.listed else symbols[p + n]
+        model = problem.model.with_parameters(symbols[:p])
+        prediction = predictor(model, problem.loss)(symbols[p : p + n])
+        loss = problem.loss(prediction, target)
+        if not problem.loss.classifies:
+            return loss, 0.0
+        return loss, problem.loss.correct(prediction, target)
+
+    def _penalty(self, symbols: list[Symbol]) -> Sequence[Any]:
+        assert self.problem.penalty is not None
+        penalty = self.problem.penalty(symbols)
+        return (-penalty if self.problem.loss.maximize else penalty,)
+
+    def rows_kernel(self, gradient: bool = True) -> Kernel:
+        """Return the kernel over rows; its sums are loss, correct predictions, gradient."""
+        matrices = [(0, j) for j in range(self.inputs)] + [(1, j) for j in range(self.targets)]
+        places = [*((-1, i) for i in range(self.parameters)), *matrices]
+        places += [(-1, self.parameters + i) for i in range(len(self.loss.captured))]
+        widths = [self.inputs, self.targets]
+        return self._kernel(self.loss, gradient, places, widths)
+
+    def single_kernel(self) -> Kernel:
+        """Return the kernel for one row, given as shared inputs behind the parameters."""
+        count = len(self.loss.inputs) + len(self.loss.captured)
+        return self._kernel(self.loss, True, [(-1, i) for i in range(count)], [])
+
+    def penalty_kernel(self) -> Kernel:
+        """Return the kernel of the penalty and its gradient."""
+        assert self.penalty is not None
+        if self._penalty_kernel is None:
+            count = len(self.penalty.inputs) + len(self.penalty.captured)
+            places = [(-1, i) for i in range(count)]
+            self._penalty_kernel = self._kernel(self.penalty, True, places, [])
+        return self._penalty_kernel
+
+    def _kernel(
+        self, traced: Traced, gradient: bool, places: list[tuple[int, int]], widths: list[int]
+    ) -> Kernel:
+        wanted = list(traced.outputs)
+        if gradient:
+            parameters = traced.inputs[: self.parameters]
+            wanted += gradients(traced.program, wanted[0], parameters)
+        lowered, nodes = lower(traced.program, wanted, False)
+        each, sums = ([], nodes) if widths else (nodes, [])
+        return Kernel(Request(lowered, places, widths, each, sums, False), native.native_lanes())
+
+
+def lowered_update(optimizer: Optimizer) -> tuple[Program, list[int]]:
+    """Return an optimizer's update as a lowered program, and its outputs: parameter and state.
+
+    Its inputs are parameter, gradient, state, learning rate, number of the step.
+
+    Raises:
+        TypeError: If the steps are not what ``update`` says, or it cannot be traced.
+    """
+    kind = type(optimizer)
+    if kind.step is not Optimizer.step or kind.learning_rate is not Optimizer.learning_rate:
+        raise TypeError(f"{kind.__name__} steps in a way of its own, not by update alone")
+    depth = len(optimizer.initial)
+
+    def step(symbols: list[Symbol]) -> Sequence[Any]:
+        parameter, gradient, *state, rate, number = symbols
+        upwards = -1.0 if optimizer.maximize else 1.0
+        moved, after = optimizer.update(parameter, upwards * gradient, tuple(state), rate, number)
+        if len(after) != depth:
+            raise TypeError(
+                f"{kind.__name__}.update: expected a state of {depth}, got {len(after)}"
+            )
+        return moved, *after
+
+    traced = Traced(step, depth + 4)
+    if traced.captured:
+        raise TypeError(f"{kind.__name__}.update uses Values; expected numbers")
+    return lower(traced.program, traced.outputs, False)
