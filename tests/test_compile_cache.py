@@ -14,7 +14,7 @@ from tinygrad_edu.compiler import compile, native
 SCRIPT = (
     "from tinygrad_edu.compiler import compile\n"
     "f = compile(lambda x: x * x + 0.125)\n"
-    "print(f(3.0), [e.kernel.statistics.cached for e in f._entries.values()][0])\n"
+    "print(f(3.0), [e.kernel.statistics.cached for e in f._variants.values()][0])\n"
 )
 
 
@@ -32,7 +32,7 @@ def files(folder):
 def cached(function, *args):
     fast = compile(function)
     value = fast(*args)
-    return value, [e.kernel.statistics.cached for e in fast._entries.values()]
+    return value, [e.kernel.statistics.cached for e in fast._variants.values()]
 
 
 def f(x):

@@ -138,7 +138,7 @@ def test_layers_become_loops_and_compute_the_same(sizes, style):
     assert_allclose(value, values[0], rtol=1e-12)
     assert_allclose(by_p, gradient, rtol=1e-10, atol=1e-13)
     assert_allclose(by_x, inputs[0], rtol=1e-10, atol=1e-13)
-    statistics = [entry.kernel.statistics for entry in fast._entries.values()]
+    statistics = [entry.kernel.statistics for entry in fast._variants.values()]
     if count(sizes) > 300:
         assert all(0 < s.loops <= 20 and s.straight <= 60 for s in statistics), fast.report()
 
@@ -149,7 +149,7 @@ def test_code_does_not_grow_with_the_layer():
     for s in sizes:
         fast = compile(network(s, "dot"))
         fast.batch_value_and_grad(np.zeros(count(s)), np.zeros((2, s[0])))
-        code.append([e.kernel.statistics for e in fast._entries.values()][0])
+        code.append([e.kernel.statistics for e in fast._variants.values()][0])
     assert code[0].loops == code[1].loops
     assert code[1].code_bytes < 1.5 * code[0].code_bytes
 

@@ -8,38 +8,30 @@
 >>> fast.value_and_grad([1.0, 2.0], [0.5, -0.25], wrt=0)
 (0.0, [0.5, -0.25])
 
-The function is run once on symbols (``symbol.py``) for each shape of its arguments; what it did is
-differentiated with the table's rules (``gradient_program.py``), lowered (``lowering.py``) and turned
-into machine code (``kernel.py``).
+The function is run once on symbols for each shape of its arguments (``symbol.py``). What it did is
+differentiated with the table's rules (``gradient_program.py``), lowered (``lowering.py``) and
+turned into machine code (``kernel.py``). Source of the gradients: the notes, section 'The
+Backpropagation Algorithm'.
 """
 
 from __future__ import annotations
 
-import math
 import threading
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from tinygrad_edu.compiler import native
 from tinygrad_edu.compiler.arguments import (
-    NUMBER,
     Shape,
-    build,
-    build_rows,
+    array_shape,
     is_array,
-    outputs_of,
     read_numbers,
+    read_rows,
     shape_of,
     write_numbers,
 )
-from tinygrad_edu.compiler.gradient_program import gradients
-from tinygrad_edu.compiler.kernel import Kernel
-from tinygrad_edu.compiler.layout import Request
-from tinygrad_edu.compiler.lowering import lower
-from tinygrad_edu.compiler.program import Program
 from tinygrad_edu.compiler.symbol import Symbol
+from tinygrad_edu.compiler.variant import Variant
 from tinygrad_edu.operation import to_float
 from tinygrad_edu.value import Value
 
@@ -68,26 +60,12 @@ def compile(function: Callable[..., Any], *, strict: bool = False, check: bool =
     return Compiled(function, strict, check)
 
 
-@dataclass
-class _Entry:
-    """One compiled variant: for one shape of arguments and one question about them."""
-
-    kernel: Kernel
-    shape: Shape
-    outputs: Shape
-    captured: list[Value]
-    wanted: list[Any] = field(default_factory=list)
-    title: str = ""
-    traced: int = 0
-    lowered: int = 0
-    trace_seconds: float = 0.0
-
-
 class Compiled:
     """A compiled function; made by ``compile``. It may be called from several threads at once.
 
     Values (leaves) that the function uses from its surroundings are inputs, too: their data are
-    read at each call. Arguments that are Values count as the numbers they hold.
+    read at each call. Arguments that are Values count as the numbers they hold. Gradients come in
+    the structure of the arguments; a module's as a dict by parameter name.
     """
 
     def __init__(self, function: Callable[..., Any], strict: bool, check: bool) -> None:
@@ -96,21 +74,20 @@ class Compiled:
         self.check = check
         self.__name__ = getattr(function, "__name__", "function")
         self.__doc__ = function.__doc__
-        self._entries: dict[Any, _Entry] = {}
+        self._variants: dict[Any, Variant] = {}
         self._lock = threading.RLock()
-        self._local = threading.local()
 
-    # --- what users call ---
+    # --- one evaluation ---
 
     def __call__(self, *args: Any) -> Any:
         """Return what the function returns, with floats for numbers.
 
         Called on symbols, that is, inside another function being compiled, it is inlined.
         """
-        if any(type(x) is Symbol or _holds_symbols(x) for x in args):
+        if any([_holds_symbols(x) for x in args]):
             return self.function(*args)
-        entry = self._entry("value", args)
-        return read_numbers(entry.outputs, self._run(entry, args))
+        variant = self._variant("value", args, ())
+        return read_numbers(variant.outputs, self._run(variant, args))
 
     def value_and_grad(self, *args: Any, wrt: Wrt = None) -> tuple[float, Any]:
         """Return the value and its gradients, in the structure of the arguments.
@@ -125,9 +102,9 @@ class Compiled:
         >>> compile(lambda x, y: x * y).value_and_grad(3.0, 4.0)
         (12.0, (4.0, 3.0))
         """
-        entry = self._entry("value_and_grad", args, wrt)
-        numbers = self._run(entry, args)
-        return float(numbers[0]), _gradients(entry, args, numbers, 1, wrt)
+        variant = self._variant("value_and_grad", args, _wanted(wrt, len(args)))
+        numbers = self._run(variant, args)
+        return float(numbers[0]), _slopes(variant, numbers, 1, _single(wrt, args))
 
     def jacobian(self, *args: Any, wrt: Wrt = None) -> Any:
         """Return the matrix of derivatives: a row per number returned, a column per number of wrt.
@@ -136,8 +113,9 @@ class Compiled:
         >>> compile(lambda x: [x[0] * x[1], x[0] + x[1]]).jacobian([2.0, 3.0]).tolist()
         [[3.0, 2.0], [1.0, 1.0]]
         """
-        entry = self._entry("jacobian", args, wrt)
-        return self._run(entry, args).reshape(entry.outputs.size, -1).copy()
+        variant = self._variant("jacobian", args, _wanted(wrt, len(args)))
+        columns = sum(shape.size for shape in variant.slopes)
+        return self._run(variant, args).reshape(variant.outputs.size, columns)
 
     def hessian(self, *args: Any, wrt: Wrt = None) -> Any:
         """Return the matrix of second derivatives by the numbers of ``wrt``, in their order.
@@ -146,9 +124,9 @@ class Compiled:
         >>> compile(lambda x: x[0] ** 2 * x[1]).hessian([2.0, 3.0]).tolist()
         [[6.0, 4.0], [4.0, 0.0]]
         """
-        entry = self._entry("hessian", args, wrt)
-        side = sum(part.size for part in _wanted_shapes(entry, entry.shape.parts))
-        return self._run(entry, args).reshape(side, side).copy()
+        variant = self._variant("hessian", args, _wanted(wrt, len(args)))
+        side = sum(shape.size for shape in variant.slopes)
+        return self._run(variant, args).reshape(side, side)
 
     def hvp(self, *args: Any, vector: Any, wrt: Wrt = None) -> Any:
         """Return the Hessian times ``vector``, both in the structure of the gradient.
@@ -157,9 +135,11 @@ class Compiled:
         >>> compile(lambda x: x[0] ** 2 * x[1]).hvp([2.0, 3.0], vector=[1.0, 0.0])
         [6.0, 4.0]
         """
-        entry = self._entry("hvp", (*args, vector), wrt)
-        numbers = self._run(entry, (*args, vector))
-        return _gradients(entry, args, numbers, 0, wrt)
+        variant = self._variant("hvp", (*args, vector), _wanted(wrt, len(args)))
+        numbers = self._run(variant, (*args, vector))
+        return _slopes(variant, numbers, 0, _single(wrt, args))
+
+    # --- many rows ---
 
     def map(self, *args: Any, shared: Sequence[int] = (), threads: int = 1) -> Any:
         """Evaluate the function for every row: like ``[f(*row) for row in zip(*args)]``.
@@ -172,25 +152,35 @@ class Compiled:
         Returns:
             What the function returns, with an array over the rows in place of each number.
 
+        Raises:
+            TypeError, ValueError: If arguments have no rows, or not equally many.
+
         >>> from tinygrad_edu.compiler import compile
         >>> compile(lambda x, y: x * y).map([1.0, 2.0, 3.0], [4.0, 5.0, 6.0]).tolist()
         [4.0, 10.0, 18.0]
         """
-        entry, rows = self._row_entry("map", args, shared, None)
-        out, _ = self._run_rows(entry, rows, threads)
-        return build_rows(entry.outputs, out)
+        variant, matrices = self._row_variant("map", args, shared, ())
+        out, _ = self._run_rows(variant, args, matrices, threads)
+        return read_rows(variant.outputs, out)
 
     def map_value_and_grad(
         self, *args: Any, wrt: Wrt = None, shared: Sequence[int] = (), threads: int = 1
     ) -> tuple[Any, Any]:
-        """Return value and gradients for every row, the gradients of shared arguments included."""
-        entry, rows = self._row_entry("map_value_and_grad", args, shared, wrt)
-        out, _ = self._run_rows(entry, rows, threads)
-        parts, start = [], 1
-        for shape in _wanted_shapes(entry, rows.shapes):
-            parts.append(build_rows(shape, out, start))
+        """Return value and gradients for every row, the gradients of shared arguments included.
+
+        >>> from tinygrad_edu.compiler import compile
+        >>> value, slope = compile(lambda x: x * x).map_value_and_grad([1.0, 2.0, 3.0])
+        >>> value.tolist(), slope.tolist()
+        ([1.0, 4.0, 9.0], [2.0, 4.0, 6.0])
+        """
+        wanted = _wanted(wrt, len(args))
+        variant, matrices = self._row_variant("map_value_and_grad", args, shared, wanted)
+        out, _ = self._run_rows(variant, args, matrices, threads)
+        found, start = [], 1
+        for shape in variant.slopes:
+            found.append(read_rows(shape, out, start))
             start += shape.size
-        return out[:, 0].copy(), parts[0] if _single(wrt, args) else tuple(parts)
+        return out[:, 0].copy(), found[0] if _single(wrt, args) else tuple(found)
 
     def batch_value_and_grad(
         self,
@@ -199,7 +189,7 @@ class Compiled:
         shared: Sequence[int] = (0,),
         reduce: str = "mean",
         threads: int = 1,
-    ) -> tuple[Any, Any, Any]:
+    ) -> tuple[float, Any, Any]:
         """Return the mean (or sum) of a loss over rows and its gradients: a training step.
 
         Args:
@@ -212,215 +202,142 @@ class Compiled:
         Returns:
             ``(value, gradients, outputs)``. The function returns the loss of a row, or a pair of
             it and further outputs; ``outputs`` has those for every row (the losses if none).
+
+        Raises:
+            TypeError, ValueError: If an argument, or what the function returns, does not fit.
+
+        >>> from tinygrad_edu.compiler import compile
+        >>> fast = compile(lambda w, x, y: (w * x - y) ** 2)
+        >>> loss, slope, losses = fast.batch_value_and_grad(2.0, [1.0, 2.0], [1.0, 1.0])
+        >>> loss, slope, losses.tolist()
+        (5.0, 7.0, [1.0, 9.0])
         """
         if reduce not in ("mean", "sum"):
             raise ValueError(f'reduce: expected "mean" or "sum", got {reduce!r}')
-        entry, rows = self._row_entry("batch", args, shared, wrt)
-        out, sums = self._run_rows(entry, rows, threads)
-        scale = 1.0 / len(out) if reduce == "mean" else 1.0
-        total = float(out[:, 0].sum()) * scale
-        sums *= scale
-        self._finite(sums)
-        gradient = _gradients(entry, args, sums, 0, wrt)
-        outputs = build_rows(entry.outputs, out)
-        return total, gradient, outputs if entry.outputs.kind == "number" else outputs[1]
+        wanted = _wanted(wrt, len(args))
+        variant, matrices = self._row_variant("batch", args, shared, wanted)
+        out, sums = self._run_rows(variant, args, matrices, threads)
+        if reduce == "mean" and len(out):
+            sums *= 1.0 / len(out)
+        if self.check:
+            self._finite(sums)
+        outputs = variant.outputs
+        if outputs.kind == "number":
+            further = out.reshape(-1)
+        elif outputs.parts:
+            further = read_rows(outputs.parts[1], out, 1)
+        else:
+            further = out[:, 1].copy()
+        return float(sums[-1]), _slopes(variant, sums, 0, _single(wrt, args)), further
 
     def report(self) -> str:
-        """Say in plain words what was compiled and what came out."""
-        if not self._entries:
+        """Say in plain words what was compiled and what came out, a line for each variant."""
+        variants = list(self._variants.values())
+        if not variants:
             return f"{self.__name__}: nothing compiled yet"
-        return "\n".join(_describe(self.__name__, e) for e in list(self._entries.values()))
+        return "\n".join(variant.report() for variant in variants)
 
-    # --- compiling one variant ---
+    # --- finding the variant ---
 
-    def _entry(self, question: str, args: tuple[Any, ...], wrt: Wrt = None) -> _Entry:
-        shape = shape_of(args, f"{self.__name__}: argument")
-        count = len(args) - (question == "hvp")
-        wanted = _wanted(wrt, count) if question != "value" else ()
-        key = (question, shape, wanted)
-        entry = self._entries.get(key)
-        if entry is None:
-            with self._lock:
-                entry = self._entries.get(key)
-                if entry is None:
-                    entry = self._build(question, shape, wanted, ())
-                    self._entries[key] = entry
-        return entry
+    def _variant(self, question: str, args: tuple[Any, ...], wanted: tuple[Any, ...]) -> Variant:
+        where = f"{self.__name__}: argument"
+        shapes = tuple([shape_of(x, where) for x in args])
+        return self._found(question, shapes, wanted, (), 1)
 
-    def _row_entry(
-        self, question: str, args: tuple[Any, ...], shared: Sequence[int], wrt: Wrt
-    ) -> tuple[_Entry, _Rows]:
-        rows = _Rows(args, _positions(shared, len(args), "shared"), self.__name__)
-        wanted = _wanted(wrt, len(args)) if question != "map" else ()
+    def _row_variant(
+        self,
+        question: str,
+        args: tuple[Any, ...],
+        shared: Sequence[int],
+        wanted: tuple[Any, ...],
+    ) -> tuple[Variant, list[Any]]:
+        """Return the variant for arguments with rows, and the rows as matrices."""
+        common = _positions(shared, len(args), "shared")
+        shapes: list[Shape] = []
+        matrices: list[Any] = []
+        rows: list[int] = []
+        for i, x in enumerate(args):
+            where = f"{self.__name__}: argument {i}"
+            if i in common:
+                shapes.append(shape_of(x, where))
+                continue
+            matrix = _as_rows(x, where)
+            if matrices and len(matrix) != len(matrices[0]):
+                raise ValueError(
+                    f"{where}: expected {len(matrices[0])} rows as before, got {len(matrix)}"
+                )
+            matrices.append(matrix)
+            shapes.append(array_shape(matrix.shape[1:]))
+            rows.append(i)
+        if not rows:
+            raise ValueError(f"{self.__name__}: every argument is shared, so there are no rows")
         if question == "batch":
             for w in wanted:
-                if isinstance(w, int) and w not in rows.shared:
+                if w in rows:
                     raise ValueError(
                         f"batch_value_and_grad: argument {w} has a value per row, so it has no "
                         "gradient summed over rows; use map_value_and_grad, or list it in shared"
                     )
-        lanes = rows.lanes()
-        key = (question, rows.shapes, rows.shared, wanted, lanes)
-        entry = self._entries.get(key)
-        if entry is None:
-            with self._lock:
-                entry = self._entries.get(key)
-                if entry is None:
-                    whole = Shape("tuple", None, rows.shapes, sum(s.size for s in rows.shapes))
-                    entry = self._build(question, whole, wanted, rows.row_positions, lanes)
-                    self._entries[key] = entry
-        return entry, rows
+        lanes = native.native_lanes()
+        return self._found(question, tuple(shapes), wanted, tuple(rows), lanes), matrices
 
-    def _build(
+    def _found(
         self,
         question: str,
-        shape: Shape,
+        shapes: tuple[Shape, ...],
         wanted: tuple[Any, ...],
-        row_positions: tuple[int, ...],
-        lanes: int = 1,
-    ) -> _Entry:
-        started = time.perf_counter()
-        program = Program()
-        symbols = [Symbol(program, program.add_input()) for _ in range(shape.size)]
-        stream = iter(symbols)
-        arguments = [build(part, stream) for part in shape.parts]
-        leaves: list[list[Symbol]] = []
-        position = 0
-        for part in shape.parts:
-            leaves.append(symbols[position : position + part.size])
-            position += part.size
-        vector: list[Symbol] = []
-        if question == "hvp":
-            vector = leaves.pop()
-            arguments.pop()
-        result = self.function(*arguments)
-        outputs, found = outputs_of(result, f"{self.__name__}: result")
-        nodes = [x.index if type(x) is Symbol else program.node_of(x, "result") for x in found]
-        if question in ("value_and_grad", "map_value_and_grad", "hessian", "hvp") and (
-            outputs.kind != "number"
-        ):
-            raise TypeError(
-                f"{question}: {self.__name__} must return one number to be differentiated, it "
-                f"returned a {outputs.kind} of {outputs.size}; use jacobian for several"
-            )
-        inputs: list[int] = []
-        for w in wanted:
-            part_nodes = [s.index for s in leaves[w]] if isinstance(w, int) else []
-            inputs += part_nodes if isinstance(w, int) else [program.node_of(w, "wrt")]
-        each, sums = list(nodes), []
-        if question in ("value_and_grad", "map_value_and_grad"):
-            each += gradients(program, nodes[0], inputs)
-        elif question == "batch":
-            if not (
-                outputs.kind == "number"
-                or (
-                    outputs.kind in ("tuple", "list")
-                    and len(outputs.parts) == 2
-                    and outputs.parts[0].kind == "number"
-                )
-            ):
-                raise TypeError(
-                    f"batch_value_and_grad: {self.__name__} must return the loss of a row, or a "
-                    f"pair (loss, outputs); it returned a {outputs.kind} of {outputs.size}"
-                )
-            sums = gradients(program, nodes[0], inputs)
-        elif question == "jacobian":
-            each = [g for node in nodes for g in gradients(program, node, inputs)]
-        elif question == "hessian":
-            first = gradients(program, nodes[0], inputs)
-            each = [g for node in first for g in gradients(program, node, inputs)]
-        elif question == "hvp":
-            if len(vector) != len(inputs):
-                raise ValueError(
-                    f"hvp: expected a vector of {len(inputs)} numbers, got {len(vector)}"
-                )
-            slopes = gradients(program, nodes[0], inputs)
-            along: Any = sum((Symbol(program, g) * v for g, v in zip(slopes, vector)), 0.0)
-            each = along.gradient([Symbol(program, x) for x in inputs])
-            each = [g.index for g in each]
-        places = _places(shape, row_positions, len(program.inputs))
-        traced = time.perf_counter() - started
-        lowered, results = lower(program, [*each, *sums], self.strict)
-        widths = [shape.parts[i].size for i in row_positions]
-        request = Request(
-            lowered, places, widths, results[: len(each)], results[len(each) :], self.strict
-        )
-        size = len(lowered)
-        kernel = Kernel(request, lanes)
-        return _Entry(
-            kernel, shape, outputs, list(program.captured), list(wanted), question, len(program),
-            size, traced,
-        )  # fmt: skip
+        rows: tuple[int, ...],
+        lanes: int,
+    ) -> Variant:
+        key = (question, shapes, wanted, rows)
+        variant = self._variants.get(key)
+        if variant is None:
+            with self._lock:
+                variant = self._variants.get(key)
+                if variant is None:
+                    variant = Variant(
+                        self.function, question, shapes, wanted, rows, lanes, self.strict
+                    )
+                    self._variants[key] = variant
+        return variant
 
-    # --- running one ---
+    # --- running it ---
 
-    def _run(self, entry: _Entry, args: tuple[Any, ...]) -> Any:
-        """Run a single evaluation; the result is a view that the next call overwrites."""
-        arrays = self._local.__dict__.setdefault("arrays", {})
-        shared = arrays.get(id(entry))
-        if shared is None:
-            shared = arrays[id(entry)] = entry.kernel.shared_array()
-        end = write_numbers(args, entry.shape, shared, 0, f"{self.__name__}: argument")
-        for i, value in enumerate(entry.captured):
+    def _write(self, variant: Variant, args: tuple[Any, ...]) -> Any:
+        """Write the shared arguments and captured Values where the kernel reads them."""
+        shared = variant.kernel.own_shared_array()
+        end, where = 0, self.__name__
+        for i, (x, shape) in enumerate(zip(args, variant.shapes)):
+            if i not in variant.row_positions:
+                end = write_numbers(x, shape, shared, end, where)
+        for i, value in enumerate(variant.captured):
             shared[end + i] = value.data
-        numbers = entry.kernel.run(shared)
-        self._finite(numbers)
+        return shared
+
+    def _run(self, variant: Variant, args: tuple[Any, ...]) -> Any:
+        numbers = variant.kernel.run(self._write(variant, args)).copy()
+        if self.check:
+            self._finite(numbers)
         return numbers
 
-    def _run_rows(self, entry: _Entry, rows: _Rows, threads: int) -> tuple[Any, Any]:
-        shared = entry.kernel.shared_array()
-        end = 0
-        for i in sorted(rows.shared):
-            end = write_numbers(rows.args[i], rows.shapes[i], shared, end, self.__name__)
-        for i, value in enumerate(entry.captured):
-            shared[end + i] = value.data
-        out, sums = entry.kernel.run_rows(shared, rows.matrices, threads)
-        self._finite(out)
+    def _run_rows(
+        self, variant: Variant, args: tuple[Any, ...], matrices: list[Any], threads: int
+    ) -> tuple[Any, Any]:
+        out, sums = variant.kernel.run_rows(self._write(variant, args), matrices, threads)
+        if self.check:
+            self._finite(out)
         return out, sums
 
     def _finite(self, numbers: Any) -> None:
-        if self.check:
-            import numpy
+        import numpy
 
-            finite = numpy.isfinite(numbers)
-            if not finite.all():
-                first = tuple(int(i) for i in numpy.argwhere(~finite)[0])
-                raise FloatingPointError(
-                    f"{self.__name__}: result number {first} is {numpy.asarray(numbers)[first]}; "
-                    "the eager function says which operation it comes from"
-                )
-
-
-class _Rows:
-    """The arguments of a call over rows, checked and brought into matrices."""
-
-    def __init__(self, args: tuple[Any, ...], shared: tuple[int, ...], name: str) -> None:
-        self.args = args
-        self.shared = frozenset(shared)
-        self.row_positions = tuple(i for i in range(len(args)) if i not in self.shared)
-        if not self.row_positions:
-            raise ValueError(f"{name}: every argument is shared, so there are no rows; call it")
-        shapes: list[Shape] = []
-        self.matrices: list[Any] = []
-        count = None
-        for i, x in enumerate(args):
-            if i in self.shared:
-                shapes.append(shape_of(x, f"{name}: argument {i}"))
-                continue
-            array = _as_rows(x, f"{name}: argument {i}")
-            if count is not None and len(array) != count:
-                raise ValueError(
-                    f"{name}: argument {i}: expected {count} rows as before, got {len(array)}"
-                )
-            count = len(array)
-            inner = array.shape[1:]
-            shapes.append(Shape("array", inner, (), math.prod(inner)) if inner else NUMBER)
-            self.matrices.append(array)
-        self.shapes = tuple(shapes)
-
-    def lanes(self) -> int:
-        """Choose the number of lanes: one vector register's."""
-        return native.native_lanes()
+        finite = numpy.isfinite(numbers)
+        if not finite.all():
+            first = tuple(int(i) for i in numpy.argwhere(~finite)[0])
+            raise FloatingPointError(
+                f"{self.__name__}: result number {first} is {numbers[first]}; the eager function "
+                "says which operation it comes from"
+            )
 
 
 def _as_rows(x: Any, where: str) -> Any:
@@ -436,24 +353,18 @@ def _as_rows(x: Any, where: str) -> Any:
     return numpy.ascontiguousarray(array, dtype=numpy.float64)
 
 
-def _places(shape: Shape, row_positions: tuple[int, ...], inputs: int) -> list[tuple[int, int]]:
-    places: list[tuple[int, int]] = []
-    shared = 0
-    matrices = {position: m for m, position in enumerate(row_positions)}
-    for i, part in enumerate(shape.parts):
-        if i in matrices:
-            places += [(matrices[i], j) for j in range(part.size)]
-        else:
-            places += [(-1, shared + j) for j in range(part.size)]
-            shared += part.size
-    return places + [(-1, shared + j) for j in range(inputs - len(places))]  # captured Values
-
-
 def _holds_symbols(x: Any) -> bool:
+    kind = type(x)
+    if kind is float or kind is int:
+        return False
+    if kind is Symbol:
+        return True
     if isinstance(x, (list, tuple)):
-        return any(type(y) is Symbol or _holds_symbols(y) for y in x)
+        return Symbol in set(map(type, x)) or any(
+            _holds_symbols(y) for y in x if type(y) is not float
+        )
     if isinstance(x, dict):
-        return any(type(y) is Symbol or _holds_symbols(y) for y in x.values())
+        return any(_holds_symbols(y) for y in x.values())
     if is_array(x):
         return x.dtype == object and any(type(y) is Symbol for y in x.ravel())
     return hasattr(x, "with_parameters") and any(type(p) is Symbol for p in x.parameters())
@@ -461,41 +372,28 @@ def _holds_symbols(x: Any) -> bool:
 
 def _positions(positions: Sequence[int], count: int, what: str) -> tuple[int, ...]:
     for p in positions:
-        if not isinstance(p, int) or not -count <= p < count:
+        if type(p) is not int or not -count <= p < count:
             raise ValueError(f"{what}: expected positions from 0 to {count - 1}, got {p!r}")
-    return tuple(p % count for p in positions)
+    return tuple([p % count for p in positions])
 
 
 def _wanted(wrt: Wrt, count: int) -> tuple[Any, ...]:
     if wrt is None:
         return tuple(range(count))
     several = wrt if isinstance(wrt, (list, tuple)) else (wrt,)
-    return tuple(w if isinstance(w, Value) else _positions((w,), count, "wrt")[0] for w in several)
+    return tuple(
+        [w if isinstance(w, Value) else _positions((w,), count, "wrt")[0] for w in several]
+    )
 
 
 def _single(wrt: Wrt, args: tuple[Any, ...]) -> bool:
     return len(args) == 1 if wrt is None else not isinstance(wrt, (list, tuple))
 
 
-def _wanted_shapes(entry: _Entry, shapes: tuple[Shape, ...]) -> list[Shape]:
-    return [shapes[w] if isinstance(w, int) else NUMBER for w in entry.wanted]
-
-
-def _gradients(entry: _Entry, args: tuple[Any, ...], numbers: Any, start: int, wrt: Wrt) -> Any:
+def _slopes(variant: Variant, numbers: Any, start: int, single: bool) -> Any:
     """Build the gradients from an array, in the structure of what they are taken by."""
     found = []
-    for part in _wanted_shapes(entry, entry.shape.parts):
-        found.append(read_numbers(part, numbers, start))
-        start += part.size
-    return found[0] if _single(wrt, args) else tuple(found)
-
-
-def _describe(name: str, entry: _Entry) -> str:
-    s = entry.kernel.statistics
-    where = "from the cache on disk" if s.cached == s.modules else "compiled"
-    return (
-        f"{name}, {entry.title}: {entry.traced:,} scalar operations traced in "
-        f"{entry.trace_seconds:.2f} s, {s.operations:,} after lowering; {s.loops} loops and "
-        f"{s.straight:,} straight-line operations in {s.chunks} pieces, {s.lanes} lanes; "
-        f"{s.code_bytes:,} bytes of code, {where} in {s.seconds:.2f} s"
-    )
+    for shape in variant.slopes:
+        found.append(read_numbers(shape, numbers, start))
+        start += shape.size
+    return found[0] if single else tuple(found)

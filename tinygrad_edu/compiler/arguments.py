@@ -6,7 +6,10 @@ hashable description without the numbers; one shape is compiled once.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
+from functools import lru_cache
+from itertools import islice
 from typing import Any, NamedTuple
 
 from tinygrad_edu.operation import Node, to_float
@@ -20,7 +23,7 @@ class Shape(NamedTuple):
         kind: ``"number"``, ``"list"``, ``"tuple"``, ``"dict"``, ``"array"``, ``"module"`` or
             ``"fixed"`` (text and ``None``, which the function sees as they are).
         detail: Keys of a dict, shape of an array, the module, the fixed object.
-        parts: The shapes inside.
+        parts: The shapes inside; none for a list or tuple of nothing but numbers.
         size: How many numbers there are.
     """
 
@@ -31,6 +34,13 @@ class Shape(NamedTuple):
 
 
 NUMBER = Shape("number", None, (), 1)
+_PLAIN = {float, int, Value}
+
+
+@lru_cache(maxsize=1024)
+def array_shape(shape: tuple[int, ...]) -> Shape:
+    """Return the shape of an array; of a number, if there are no axes."""
+    return Shape("array", shape, (), math.prod(shape)) if shape else NUMBER
 
 
 def is_array(x: Any) -> bool:
@@ -45,99 +55,113 @@ def shape_of(x: Any, where: str) -> Shape:
         TypeError: For something that is neither a number nor a structure of numbers.
     """
     kind = type(x)
-    if kind is float or kind is int or isinstance(x, Node):
+    if kind in _PLAIN:
         return NUMBER
+    if is_array(x) and x.ndim > 0:
+        if x.dtype.kind not in "fiu" and x.dtype != object:
+            raise TypeError(f"{where}: expected an array of real numbers, got dtype {x.dtype}")
+        return array_shape(x.shape)
     if kind is list or kind is tuple:
-        parts = tuple([NUMBER if type(y) is float else shape_of(y, where) for y in x])
-        return Shape(kind.__name__, None, parts, sum([p.size for p in parts]))
+        if x and _PLAIN.issuperset(map(type, x)):
+            return Shape(kind.__name__, None, (), len(x))
+        parts = tuple([shape_of(y, where) for y in x])
+        return Shape(kind.__name__, None, parts, _total(parts))
     if isinstance(x, dict):
         parts = tuple([shape_of(y, f"{where}[{key!r}]") for key, y in x.items()])
-        return Shape("dict", tuple(x), parts, sum([p.size for p in parts]))
-    if is_array(x) and x.ndim > 0:
-        if x.dtype.kind not in "fiu" and not (x.dtype == object):
-            raise TypeError(f"{where}: expected an array of real numbers, got dtype {x.dtype}")
-        return Shape("array", x.shape, (), x.size)
+        return Shape("dict", tuple(x), parts, _total(parts))
     if hasattr(x, "with_parameters"):
         return Shape("module", x, (), len(x.parameters()))
     if x is None or isinstance(x, str):
         return Shape("fixed", x, (), 0)
     if isinstance(x, (list, tuple)):  # named tuples and their kin: passed on as plain ones
         return shape_of(list(x) if isinstance(x, list) else tuple(x), where)
-    to_float(x, where)  # numpy scalars and fractions pass, anything else is an error
+    if not isinstance(x, Node):
+        to_float(x, where)  # numpy scalars and fractions pass, anything else is an error
     return NUMBER
+
+
+def _total(parts: tuple[Shape, ...]) -> int:
+    return sum([part.size for part in parts])
+
+
+def _number(x: Any, where: str) -> float:
+    return x.data if isinstance(x, Value) else to_float(x, where)
 
 
 def write_numbers(x: Any, shape: Shape, target: Any, start: int, where: str) -> int:
     """Write the numbers of a structure into an array from ``start`` on; return where they end."""
-    if shape.kind == "number":
-        target[start] = x.data if isinstance(x, Value) else to_float(x, where)
-        return start + 1
-    if shape.kind == "array":
+    kind, _, parts, size = shape
+    end = start + size
+    if kind == "array":
         if x.dtype == object:
-            x = [to_float(getattr(y, "data", y), where) for y in x.ravel()]
-        else:
+            x = [_number(y, where) for y in x.ravel()]
+        elif x.ndim > 1:
             x = x.ravel()
-        target[start : start + shape.size] = x
-        return start + shape.size
-    if shape.kind == "module":
-        target[start : start + shape.size] = [p.data for p in x.parameters()]
-        return start + shape.size
-    if shape.kind == "fixed":
-        return start
-    values = list(x.values()) if shape.kind == "dict" else x
-    if all([p is NUMBER for p in shape.parts]):
-        target[start : start + shape.size] = [
-            y if type(y) is float else y.data if isinstance(y, Value) else to_float(y, where)
-            for y in values
-        ]
-        return start + shape.size
-    for y, part in zip(values, shape.parts):
-        start = write_numbers(y, part, target, start, where)
-    return start
+        target[start:end] = x
+    elif kind == "number":
+        target[start] = x if type(x) is float else _number(x, where)
+    elif kind == "module":
+        target[start:end] = [p.data for p in x.parameters()]
+    elif kind == "dict":
+        for y, part in zip(x.values(), parts):
+            start = write_numbers(y, part, target, start, where)
+    elif parts:
+        for y, part in zip(x, parts):
+            start = write_numbers(y, part, target, start, where)
+    elif size:
+        target[start:end] = [y if type(y) is float else _number(y, where) for y in x]
+    return end
 
 
 def build(shape: Shape, nodes: Iterator[Any]) -> Any:
     """Build an argument from symbols: an array holds objects, a module is a copy with them."""
-    if shape.kind == "number":
+    kind, detail, parts, size = shape
+    if kind == "number":
         return next(nodes)
-    if shape.kind == "array":
+    if kind == "array":
         import numpy
 
-        flat = numpy.empty(shape.size, object)
-        flat[:] = [next(nodes) for _ in range(shape.size)]
-        return flat.reshape(shape.detail)
-    if shape.kind == "module":
-        return shape.detail.with_parameters([next(nodes) for _ in range(shape.size)])
-    if shape.kind == "fixed":
-        return shape.detail
-    parts = [build(part, nodes) for part in shape.parts]
-    if shape.kind == "dict":
-        return dict(zip(shape.detail, parts))
-    return tuple(parts) if shape.kind == "tuple" else parts
+        flat = numpy.empty(size, object)
+        flat[:] = list(islice(nodes, size))
+        return flat.reshape(detail)
+    if kind == "module":
+        return detail.with_parameters(list(islice(nodes, size)))
+    if kind == "fixed":
+        return detail
+    found = [build(part, nodes) for part in parts] if parts else list(islice(nodes, size))
+    return _container(kind, detail, found)
 
 
 def read_numbers(shape: Shape, numbers: Any, start: int = 0) -> Any:
-    """Build a structure from an array of floats; a module becomes a dict by parameter name."""
-    end = start + shape.size
-    if shape.kind == "number":
+    """Build a structure from an array of floats; a module becomes a dict by parameter name.
+
+    Arrays in it are views of ``numbers``.
+    """
+    kind, detail, parts, size = shape
+    if kind == "number":
         return float(numbers[start])
-    if shape.kind == "array":
-        return numbers[start:end].reshape(shape.detail).copy()
-    if shape.kind == "module":
-        names = [name for name, _ in shape.detail.named_parameters()]
-        return dict(zip(names, numbers[start:end].tolist()))
-    if shape.kind == "fixed":
-        return shape.detail
-    if all([part is NUMBER for part in shape.parts]):
-        parts = numbers[start:end].tolist()
-    else:
-        parts = []
-        for part in shape.parts:
-            parts.append(read_numbers(part, numbers, start))
+    part_numbers = numbers[start : start + size]
+    if kind == "array":
+        return part_numbers.reshape(detail)
+    if kind == "module":
+        names = [name for name, _ in detail.named_parameters()]
+        return dict(zip(names, part_numbers.tolist()))
+    if kind == "fixed":
+        return detail
+    if parts:
+        found = []
+        for part in parts:
+            found.append(read_numbers(part, numbers, start))
             start += part.size
-    if shape.kind == "dict":
-        return dict(zip(shape.detail, parts))
-    return tuple(parts) if shape.kind == "tuple" else parts
+    else:
+        found = part_numbers.tolist()
+    return _container(kind, detail, found)
+
+
+def _container(kind: str, keys: Any, parts: list[Any]) -> Any:
+    if kind == "dict":
+        return dict(zip(keys, parts))
+    return tuple(parts) if kind == "tuple" else parts
 
 
 def outputs_of(result: Any, where: str) -> tuple[Shape, list[Any]]:
@@ -147,11 +171,11 @@ def outputs_of(result: Any, where: str) -> tuple[Shape, list[Any]]:
     def visit(x: Any) -> Shape:
         if isinstance(x, dict):
             parts = tuple([visit(y) for y in x.values()])
-            return Shape("dict", tuple(x), parts, sum([p.size for p in parts]))
+            return Shape("dict", tuple(x), parts, _total(parts))
         if isinstance(x, (list, tuple)):
             parts = tuple([visit(y) for y in x])
             kind = "tuple" if isinstance(x, tuple) else "list"
-            return Shape(kind, None, parts, sum([p.size for p in parts]))
+            return Shape(kind, None, parts, _total(parts))
         if is_array(x) and x.ndim > 0:
             found.extend(x.ravel().tolist())
             return Shape("array", x.shape, (), x.size)
@@ -163,22 +187,22 @@ def outputs_of(result: Any, where: str) -> tuple[Shape, list[Any]]:
     return visit(result), found
 
 
-def build_rows(shape: Shape, matrix: Any, start: int = 0) -> Any:
+def read_rows(shape: Shape, matrix: Any, start: int = 0) -> Any:
     """Build a structure of arrays with one entry per row from the columns of ``matrix``."""
-    if shape.kind == "number":
+    kind, detail, parts, size = shape
+    if kind == "number":
         return matrix[:, start].copy()
-    if shape.kind == "array":
-        block = matrix[:, start : start + shape.size]
-        return block.reshape(len(matrix), *shape.detail).copy()
-    if shape.kind == "module":
-        names = [name for name, _ in shape.detail.named_parameters()]
-        return {name: matrix[:, start + i].copy() for i, name in enumerate(names)}
-    if shape.kind == "fixed":
-        return shape.detail
-    parts = []
-    for part in shape.parts:
-        parts.append(build_rows(part, matrix, start))
+    if kind == "array":
+        return matrix[:, start : start + size].reshape(len(matrix), *detail).copy()
+    if kind == "fixed":
+        return detail
+    if not parts:
+        found = [matrix[:, start + i].copy() for i in range(size)]
+        if kind == "module":
+            return dict(zip([name for name, _ in detail.named_parameters()], found))
+        return _container(kind, detail, found)
+    found = []
+    for part in parts:
+        found.append(read_rows(part, matrix, start))
         start += part.size
-    if shape.kind == "dict":
-        return dict(zip(shape.detail, parts))
-    return tuple(parts) if shape.kind == "tuple" else parts
+    return _container(kind, detail, found)

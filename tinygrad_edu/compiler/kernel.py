@@ -12,6 +12,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from tinygrad_edu.compiler import native, rows_ir
@@ -74,6 +75,7 @@ class Kernel:
         self._each, self._sums = len(layout.each), len(layout.sums)
         self._local = threading.local()
         self._tables: Any = None
+        self._shared_part = False
         self._sizes = (0, 0, 0)
         library = native.Library(self._compile(layout, request, loops))
         self._library = library
@@ -111,13 +113,19 @@ class Kernel:
                 self.statistics.straight += sum(item.last for item in segment.items)
             names[segment.place].append(modules.add(f"segment{i}", writer))
         calls = [f"  call void @{n}({rows_ir.PASSED})" for n in names[SHARED]]
+        self._shared_part = bool(calls)
         modules.finish(calls, names)
         sums = layout.sum_targets
         if self._rows:
             modules.text.append(
                 rows_ir.tile_loop(
-                    self.lanes, self._widths, self._each, len(sums), finder.table_size,
-                    names[LANE], modules.helpers,
+                    self.lanes,
+                    self._widths,
+                    self._each,
+                    len(sums),
+                    finder.table_size,
+                    names[LANE],
+                    modules.helpers,
                 )  # fmt: skip
             )
         modules.flush()
@@ -142,9 +150,16 @@ class Kernel:
             shared[address] = number
         return shared
 
+    def own_shared_array(self) -> Any:
+        """Return this thread's array for the shared numbers, kept from call to call."""
+        shared = getattr(self._local, "shared", None)
+        if shared is None:
+            shared = self._local.shared = self.shared_array()
+        return shared
+
     def run(self, shared: Any) -> Any:
         """Run without rows: return the view of ``shared`` that holds the outputs."""
-        self._shared_function(shared.ctypes.data, 0, 0, self._table_address, 0, 0, 0)
+        self._shared_function(_address(shared), 0, 0, self._table_address, 0, 0, 0)
         first = self._layout.shared_inputs
         return shared[first : first + self._each]
 
@@ -152,34 +167,40 @@ class Kernel:
         """Run over the rows of C-contiguous float64 matrices.
 
         Returns:
-            The outputs per row, as a matrix, and the sums over rows, as an array.
+            The outputs per row, as a matrix, and the sums over rows, as an array; both new.
         """
-        numpy = self._numpy
+        numpy, tables = self._numpy, self._table_address
         rows = len(matrices[0])
         out = numpy.empty((rows, self._each))
-        pointers = numpy.array([m.ctypes.data for m in matrices], dtype=numpy.uintp)
-        tables = self._table_address
-        run_rows = self._rows_function
-        assert run_rows is not None
-        self._shared_function(shared.ctypes.data, 0, 0, tables, 0, 0, 0)
-
-        def part(begin: int, end: int) -> Any:
-            totals = numpy.zeros(self._sums)
-            if end > begin:
-                tile, sums, scratch = self._workspace()
-                run_rows(
-                    shared.ctypes.data, tile, tables, sums, totals.ctypes.data, scratch,
-                    pointers.ctypes.data, begin, end, out.ctypes.data,
-                )  # fmt: skip
-            return totals
-
+        pointers = (ctypes.c_size_t * len(matrices))(*map(_address, matrices))
+        addresses = _address(shared), _address(out), ctypes.addressof(pointers)
+        if self._shared_part:
+            self._shared_function(addresses[0], 0, 0, tables, 0, 0, 0)
         if threads <= 1 or rows <= self.lanes:
-            return out, part(0, rows)
+            return out, self._part(addresses, 0, rows)
         tiles = -(-rows // self.lanes)
         bounds = [min(rows, self.lanes * (tiles * t // threads)) for t in range(threads + 1)]
-        with ThreadPoolExecutor(threads) as pool:
-            totals = list(pool.map(part, bounds[:-1], bounds[1:]))
-        return out, numpy.sum(totals, axis=0)
+        others = [
+            _workers(threads).submit(self._part, addresses, begin, end)
+            for begin, end in zip(bounds[1:], bounds[2:])
+        ]
+        totals = self._part(addresses, 0, bounds[1])
+        for other in others:
+            totals += other.result()
+        return out, totals
+
+    def _part(self, addresses: tuple[int, int, int], begin: int, end: int) -> Any:
+        """Run over some of the rows; return their sums."""
+        shared, out, matrices = addresses
+        totals = self._numpy.zeros(self._sums)
+        if end > begin:
+            tile, sums, scratch = self._workspace()
+            assert self._rows_function is not None
+            self._rows_function(
+                shared, tile, self._table_address, sums, _address(totals), scratch, matrices,
+                begin, end, out,
+            )  # fmt: skip
+        return totals
 
     def addresses(self) -> Addresses:
         """Return where the code is, for calls from other native code on this thread."""
@@ -198,6 +219,16 @@ class Kernel:
             starts = [a.ctypes.data for a in arrays]
             self._local.starts = tuple(start + -start % 64 for start in starts)  # cache lines
         return self._local.starts  # type: ignore[no-any-return]
+
+
+def _address(array: Any) -> int:
+    return array.__array_interface__["data"][0]  # type: ignore[no-any-return]
+
+
+@lru_cache(maxsize=4)
+def _workers(threads: int) -> ThreadPoolExecutor:
+    """Return threads that wait for work; the calling thread does its share itself."""
+    return ThreadPoolExecutor(threads - 1, thread_name_prefix="tinygrad_edu")
 
 
 class _Modules:

@@ -1,0 +1,163 @@
+"""One compiled variant of a function: for one shape of arguments and one question about them.
+
+The question is what is wanted: the value, the value and the gradient, a Hessian, and so on. Here a
+function is traced, differentiated, lowered and handed to a kernel; what the public methods do with
+the kernel is in ``api.py``.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from tinygrad_edu.compiler.arguments import NUMBER, Shape, build, outputs_of
+from tinygrad_edu.compiler.gradient_program import gradients
+from tinygrad_edu.compiler.kernel import Kernel
+from tinygrad_edu.compiler.layout import Request
+from tinygrad_edu.compiler.lowering import lower
+from tinygrad_edu.compiler.program import Program
+from tinygrad_edu.compiler.symbol import Symbol
+from tinygrad_edu.value import Value
+
+ONE_NUMBER = ("value_and_grad", "map_value_and_grad", "hessian", "hvp")
+
+
+class Variant:
+    """A traced and compiled function.
+
+    Args:
+        function: What to trace.
+        question: The name of the public method that asks.
+        shapes: The shape of each argument; of one row, where an argument has rows.
+        wanted: What to differentiate by: positions of arguments, and captured Values.
+        row_positions: Which arguments have a value per row.
+        lanes: How many rows are computed together.
+        strict: See ``compile``.
+
+    Attributes:
+        kernel: The native code.
+        shapes, row_positions: As given.
+        outputs: The shape of what the function returns.
+        slopes: The shapes of what is differentiated by.
+        captured: Values of the surroundings whose data are inputs.
+
+    Raises:
+        TypeError: If the function cannot be traced, or returns what the question does not allow.
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        question: str,
+        shapes: tuple[Shape, ...],
+        wanted: tuple[Any, ...],
+        row_positions: tuple[int, ...],
+        lanes: int,
+        strict: bool,
+    ) -> None:
+        started = time.perf_counter()
+        self.question = question
+        self.shapes = shapes
+        self.row_positions = row_positions
+        self.name = getattr(function, "__name__", "function")
+        # 1. Run the function on symbols.
+        program = self._program = Program()
+        leaves: list[list[Symbol]] = []
+        for shape in shapes:
+            leaves.append([Symbol(program, program.add_input()) for _ in range(shape.size)])
+        arguments = [build(shape, iter(nodes)) for shape, nodes in zip(shapes, leaves)]
+        vector = leaves.pop() if question == "hvp" else []
+        result = function(*arguments[: len(leaves)])
+        self.outputs, found = outputs_of(result, f"{self.name}: result")
+        nodes = [x.index if type(x) is Symbol else program.node_of(x, "result") for x in found]
+        self._check_outputs()
+        # 2. Append what is asked for.
+        inputs: list[int] = []
+        self.slopes: list[Shape] = []
+        for w in wanted:
+            captured = isinstance(w, Value)
+            self.slopes.append(NUMBER if captured else shapes[w])
+            inputs += [program.node_of(w, "wrt")] if captured else [s.index for s in leaves[w]]
+        each, sums = self._derivatives(nodes, inputs, vector)
+        # 3. Lower it and compile it.
+        self.captured: list[Value] = list(program.captured)
+        places = _places(shapes, row_positions, len(program.inputs))
+        self.traced = len(program)
+        del self._program
+        lowered, results = lower(program, [*each, *sums], strict)
+        self.trace_seconds = time.perf_counter() - started
+        widths = [shapes[i].size for i in row_positions]
+        count = len(each)
+        request = Request(lowered, places, widths, results[:count], results[count:], strict)
+        self.kernel = Kernel(request, lanes)
+
+    def _check_outputs(self) -> None:
+        outputs, what = self.outputs, f"a {self.outputs.kind} of {self.outputs.size}"
+        if self.question in ONE_NUMBER and outputs.kind != "number":
+            raise TypeError(
+                f"{self.question}: {self.name} must return one number to be differentiated, it "
+                f"returned {what}; use jacobian for several"
+            )
+        pair = outputs.kind in ("tuple", "list") and (
+            outputs.size == 2 if not outputs.parts
+            else len(outputs.parts) == 2 and outputs.parts[0].kind == "number"
+        )  # fmt: skip
+        if self.question == "batch" and not pair and outputs.kind != "number":
+            raise TypeError(
+                f"batch_value_and_grad: {self.name} must return the loss of a row, or a pair "
+                f"(loss, outputs); it returned {what}"
+            )
+
+    def _derivatives(
+        self, nodes: list[int], inputs: list[int], vector: list[Symbol]
+    ) -> tuple[list[int], list[int]]:
+        """Return the nodes wanted for every row, and those wanted summed over the rows."""
+        program, question = self._program, self.question
+        if question in ("value_and_grad", "map_value_and_grad"):
+            return [*nodes, *gradients(program, nodes[0], inputs)], []
+        if question == "batch":
+            return nodes, [*gradients(program, nodes[0], inputs), nodes[0]]
+        if question == "jacobian":
+            return [g for node in nodes for g in gradients(program, node, inputs)], []
+        if question == "hessian":
+            slopes = gradients(program, nodes[0], inputs)
+            return [g for node in slopes for g in gradients(program, node, inputs)], []
+        if question == "hvp":
+            if len(vector) != len(inputs):
+                raise ValueError(
+                    f"hvp: expected a vector of {len(inputs)} numbers, got {len(vector)}"
+                )
+            slopes = gradients(program, nodes[0], inputs)
+            along: Any = sum((Symbol(program, g) * v for g, v in zip(slopes, vector)), 0.0)
+            if type(along) is not Symbol:
+                return [], []
+            return gradients(program, along.index, inputs), []
+        return nodes, []
+
+    def report(self) -> str:
+        """Say in plain words what was traced and what came out."""
+        s = self.kernel.statistics
+        where = "from the cache on disk" if s.cached == s.modules else "compiled"
+        return (
+            f"{self.name}, {self.question}: {self.traced:,} scalar operations traced in "
+            f"{self.trace_seconds:.2f} s, {s.operations:,} after lowering; {s.loops} loops and "
+            f"{s.straight:,} straight-line operations in {s.chunks} pieces, {s.lanes} lanes; "
+            f"{s.code_bytes:,} bytes of code, {where} in {s.seconds:.2f} s"
+        )
+
+
+def _places(
+    shapes: Sequence[Shape], row_positions: tuple[int, ...], inputs: int
+) -> list[tuple[int, int]]:
+    """Say for each input of the program where it is; see ``Request.places``."""
+    places: list[tuple[int, int]] = []
+    shared = 0
+    matrices = {position: m for m, position in enumerate(row_positions)}
+    for i, shape in enumerate(shapes):
+        if i in matrices:
+            places += [(matrices[i], j) for j in range(shape.size)]
+        else:
+            places += [(-1, shared + j) for j in range(shape.size)]
+            shared += shape.size
+    return places + [(-1, shared + j) for j in range(inputs - len(places))]  # captured Values
