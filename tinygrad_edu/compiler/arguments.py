@@ -45,7 +45,7 @@ def array_shape(shape: tuple[int, ...]) -> Shape:
 
 def is_array(x: Any) -> bool:
     """Is ``x`` a numpy array?"""
-    return hasattr(x, "__array_interface__") and hasattr(x, "reshape")
+    return hasattr(type(x), "__array_interface__")  # of the type: the object's own costs 1 us
 
 
 def shape_of(x: Any, where: str) -> Shape:

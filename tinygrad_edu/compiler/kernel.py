@@ -222,7 +222,11 @@ class Kernel:
 
 
 def _address(array: Any) -> int:
-    return array.__array_interface__["data"][0]  # type: ignore[no-any-return]
+    """Return where an array's numbers are; four times as fast as ``array.ctypes.data``."""
+    try:
+        return ctypes.addressof(ctypes.c_char.from_buffer(array))
+    except (TypeError, ValueError):  # read-only, or empty
+        return array.ctypes.data  # type: ignore[no-any-return]
 
 
 @lru_cache(maxsize=4)
