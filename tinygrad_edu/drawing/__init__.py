@@ -20,13 +20,25 @@ Nothing after step 1 knows of Values, so other pictures can start from a ``Diagr
 
 How the numbers come about: ``explain`` writes the chain rule out (``chain_rule.py``,
 ``notation.py``, ``explanation.py``), ``step_through`` plays it as a page (``step_page.py``,
-``javascript.py``, ``pages/``).
+``javascript.py``, ``pages/``). Models: ``draw_network`` (``network.py``), ``train_page``. Plots of
+numbers, with matplotlib: ``plots.py``.
 """
 
 from tinygrad_edu.drawing.explanation import Explanation, explain
 from tinygrad_edu.drawing.figure import Figure
 from tinygrad_edu.drawing.graph import draw
+from tinygrad_edu.drawing.network import draw_network
 from tinygrad_edu.drawing.page import Page
 from tinygrad_edu.drawing.step_page import step_through
+from tinygrad_edu.drawing.train_page import train_page
 
-__all__ = ["Explanation", "Figure", "Page", "draw", "explain", "step_through"]
+__all__ = [
+    "Explanation",
+    "Figure",
+    "Page",
+    "draw",
+    "draw_network",
+    "explain",
+    "step_through",
+    "train_page",
+]

@@ -27,7 +27,8 @@ NEGATIVE_DASHES = "5 3"
 THINNEST, WIDEST = 0.5, 5.0  # lines of weights, in points
 
 _INK, _SOFT = "#1f2328", "#57606a"
-_RADIUS, _ROW, _COLUMN, _MARGIN = 19.0, 58.0, 150.0, 14.0
+_RADIUS, _COLUMN, _MARGIN = 19.0, 150.0, 14.0
+_ROW, _NARROW_ROW = 58.0, 48.0  # with numbers, and without
 _FEW_WEIGHTS = 9  # so many are written on their lines
 
 
@@ -204,14 +205,20 @@ def line_width(weight: float, largest: float) -> float:
 
 
 def network_svg(
-    network: Network, weights: bool, number_format: NumberFormat, title: str, prefix: str = ""
+    network: Network,
+    weights: bool,
+    number_format: NumberFormat,
+    title: str,
+    largest: float | None = None,
 ) -> str:
     """Return the SVG document of a network.
 
     ``path#weight-<column>-<neuron>-<input>`` is the line of a weight and
-    ``g#neuron-<column>-<neuron>`` a neuron (column 0: the inputs); ``prefix`` is put before every
-    ``id``.
+    ``g#neuron-<column>-<neuron>`` a neuron (column 0: the inputs). ``largest`` is the weight that
+    gets the widest line, by default the largest there is.
     """
+    largest = largest_weight(network.weights) if largest is None else largest
+    row = _ROW if weights or network.values else _NARROW_ROW
     texts = [[number_text(x, number_format) for x in column] for column in network.values]
     below = [[number_text(x, number_format) for x in column] for column in network.gradients]
     stem = max((text_width(x, NUMBER_SIZE) + 14.0 for x in chain(*texts, *below)), default=0.0)
@@ -227,15 +234,15 @@ def network_svg(
     pitch = _COLUMN + 2.0 * radius + stem + (40.0 if weights else 0.0)
     rows = max(len(shown) + (len(shown) < len(titles)) for shown, titles in
                zip(network.shown, network.titles))  # fmt: skip
-    height = rows * _ROW + 2.0 * _MARGIN + 26.0
+    height = rows * row + 2.0 * _MARGIN + 26.0
     width = (len(network.titles) - 1) * pitch + 2.0 * radius + stem + 2.0 * _MARGIN + 8.0
     width = max(width, 420.0)
     places = {
         (column, j): (_MARGIN + radius + column * pitch, _MARGIN + y)
         for column, shown in enumerate(network.shown)
-        for j, y in _rows(shown, len(network.titles[column]), rows)
+        for j, y in _rows(shown, len(network.titles[column]), rows, row)
     }
-    parts = [*_weight_lines(network, places, radius, stem, weights, number_format, prefix)]
+    parts = [*_weight_lines(network, places, radius, stem, weights, number_format, largest)]
     for column, shown in enumerate(network.shown):
         for j in shown:
             above = texts[column][j] if texts else ""
@@ -244,35 +251,34 @@ def network_svg(
             parts += _neuron(
                 network.titles[column][j], places[column, j], radius, stem, above, under,
                 number_text(bias, number_format) if weights and bias is not None else "",
-                f"{prefix}neuron-{column}-{j}", column, column == len(network.titles) - 1,
+                f"neuron-{column}-{j}", column, column == len(network.titles) - 1,
             )  # fmt: skip
         if len(shown) < len(network.titles[column]):
             x, y = places[column, shown[-1]]
             missing = len(network.titles[column]) - len(shown)
-            parts.append(svg_text_element(x, y - _ROW + 5.0, f"… {missing} more …", 12.0, _SOFT))
-    parts += _legend(network, height - 10.0, number_format)
+            parts.append(svg_text_element(x, y - row + 5.0, f"… {missing} more …", 12.0, _SOFT))
+    parts += _legend(number_text(largest, number_format), height - 10.0)
     return svg_root(width, height, title, _description(network, number_format), parts)
 
 
-def _rows(shown: list[int], count: int, rows: int) -> Iterator[tuple[int, float]]:
+def _rows(shown: list[int], count: int, rows: int, row: float) -> Iterator[tuple[int, float]]:
     gap = len(shown) < count
     top = (rows - len(shown) - gap) / 2.0
     for place, j in enumerate(shown):
-        yield j, (top + place + (1 if gap and place == len(shown) - 1 else 0) + 0.5) * _ROW
+        yield j, (top + place + (1 if gap and place == len(shown) - 1 else 0) + 0.5) * row
 
 
 def _weight_lines(
     network: Network, places: dict[tuple[int, int], tuple[float, float]], radius: float,
-    stem: float, numbers: bool, number_format: NumberFormat, prefix: str,
+    stem: float, numbers: bool, number_format: NumberFormat, largest: float,
 ) -> Iterable[str]:  # fmt: skip
-    largest = largest_weight(network.weights)
     labels: list[str] = []
     taken: list[tuple[float, float, float]] = []  # middle and half the width of numbers
     for column, j, i, weight in _lines(network):
         (x0, y0), (x1, y1) = places[column - 1, i], places[column, j]
         x0, x1 = x0 + radius + stem, x1 - radius
         yield svg_element(
-            "path", id=f"{prefix}weight-{column}-{j}-{i}", d=f"M{x0:g},{y0:g}L{x1:g},{y1:g}",
+            "path", id=f"weight-{column}-{j}-{i}", d=f"M{x0:g},{y0:g}L{x1:g},{y1:g}",
             fill="none", stroke=POSITIVE_COLOR if weight >= 0.0 else NEGATIVE_COLOR,
             stroke_width=f"{line_width(weight, largest):.2f}",
             stroke_dasharray=NEGATIVE_DASHES if weight < 0.0 else None,
@@ -348,8 +354,7 @@ def _neuron(
     yield "</g>"
 
 
-def _legend(network: Network, y: float, number_format: NumberFormat) -> Iterable[str]:
-    largest = number_text(largest_weight(network.weights), number_format)
+def _legend(largest: str, y: float) -> Iterable[str]:
     x = _MARGIN
     for text, color, dashes in (
         ("positive weight", POSITIVE_COLOR, None),

@@ -53,5 +53,5 @@ function makePlayer(last, draw) {
     event.preventDefault();
   });
 
-  return { show, go };
+  return { show, go, again: () => draw(current) };
 }

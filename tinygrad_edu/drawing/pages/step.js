@@ -280,7 +280,7 @@ function showTags({ pass, node, count }) {
     if (!edge || !term) return;
     const path = edge.querySelector("path");
     const twice = nodes[child].operands.filter((x) => x === node).length > 1;
-    const at = path.getPointAtLength(path.getTotalLength() * (twice ? (position % 2 ? 0.8 : 0.25) : 0.6));
+    const at = path.getPointAtLength(path.getTotalLength() * (twice ? (position % 2 ? 0.8 : 0.2) : 0.5));
     const product = child === last ? number(term.local)
       : `${number(term.upstream)} · ${bracketed(number(term.local))} = ${number(term.share)}`;
     const what = local.length > 16 ? "local derivative" : local;
