@@ -12,6 +12,7 @@ neighbouring doubles in the array ``tile`` as a tile has lanes.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -110,7 +111,9 @@ def lay_out(request: Request) -> Layout:
     has_rows = bool(request.widths)
     taken: set[int] = set()
 
+    # A sum wanted twice, such as one gradient that several parameters share, is read by its copies.
     read = set(flat) if request.sums else set()
+    read |= {node for node, count in Counter(request.sums).items() if count > 1}
 
     def own(node: int, wanted: int, unread: bool = False) -> int:
         if (
