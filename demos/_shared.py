@@ -98,7 +98,7 @@ def _around(points: Any) -> list[Any]:
     for i in (0, 1):
         low, high = min(p[i] for p in points), max(p[i] for p in points)
         margin = 0.08 * (high - low)
-        spans.append(np.linspace(low - margin, high + margin, 80))
+        spans.append(np.linspace(low - margin, high + margin, 60))
     return spans
 
 

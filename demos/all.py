@@ -1,7 +1,8 @@
 """Run all demos, one after the other.
 
-    python demos/all.py            eager, some networks on a part of the data: under two minutes
-    python demos/all.py --full     all of the data and more epochs
+    python demos/all.py                      node by node, the digits in part: under two minutes
+    python demos/all.py --compiled           the same in native code
+    python demos/all.py --compiled --full    all of the data and more epochs
 
 Figures go to demos/figures.
 """
@@ -29,7 +30,7 @@ DEMOS = (
 
 
 def main(full: bool = False, compiled: bool = False, folder: str | None = None) -> None:
-    """Run the demo of every section of the notes; --compiled trains in native code."""
+    """Run the demo of every section of the notes."""
     options: dict[str, Any] = {"full": full, "compiled": compiled, "folder": folder}
     started = time.perf_counter()
     for name in DEMOS:
