@@ -5,6 +5,7 @@ from tinygrad_edu.training.engine import EagerEngine, Measured, StepEngine, step
 from tinygrad_edu.training.history import History
 from tinygrad_edu.training.loop import evaluate, fit
 from tinygrad_edu.training.problem import Problem
+from tinygrad_edu.training.sharding import Sharding
 
 __all__ = [
     "EagerEngine",
@@ -14,6 +15,7 @@ __all__ = [
     "Measured",
     "Patience",
     "Problem",
+    "Sharding",
     "StepEngine",
     "evaluate",
     "fit",

@@ -110,20 +110,11 @@ class EagerEngine:
             raise
 
     def _step(self, batch: Sequence[int]) -> tuple[float, float, float, int]:
-        p, predict, loss = self.problem, self.predict, self.problem.loss
-        counts = loss.classifies
+        p, loss = self.problem, self.problem.loss
         for parameter in p.parameters:
             parameter.grad = 0.0
         # 1. The gradients of the examples add up in the leaves.
-        total, correct = 0.0, 0
-        for i in batch:
-            prediction, target = predict(p.rows[i]), p.targets[i]
-            lost = loss(prediction, target)
-            if isinstance(lost, Value):
-                lost.backward()
-            total += float(lost)
-            if counts:
-                correct += int(loss.correct(prediction, target))
+        total, correct = self._add_gradients(batch)
         if loss.reduction == "mean":
             for parameter in p.parameters:
                 parameter.grad /= len(batch)
@@ -147,6 +138,21 @@ class EagerEngine:
             clip_gradient_value(p.parameters, p.clip_value)
         p.optimizer.step(p.parameters)
         return total, penalty, norm, correct
+
+    def _add_gradients(self, batch: Sequence[int]) -> tuple[float, int]:
+        """Add the gradients of the rows to those of the parameters; return loss and correct."""
+        p, predict, loss = self.problem, self.predict, self.problem.loss
+        counts = loss.classifies
+        total, correct = 0.0, 0
+        for i in batch:
+            prediction, target = predict(p.rows[i]), p.targets[i]
+            lost = loss(prediction, target)
+            if isinstance(lost, Value):
+                lost.backward()
+            total += float(lost)
+            if counts:
+                correct += int(loss.correct(prediction, target))
+        return total, correct
 
     def evaluate(self, rows: Sequence[Sequence[float]], targets: Sequence[Any]) -> Measured:
         """Return loss and correct predictions; computed on plain numbers, without a graph."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Executor
 from importlib import import_module
 from time import perf_counter
 from typing import Any
@@ -21,6 +22,7 @@ from tinygrad_edu.optim import Optimizer, Schedule
 from tinygrad_edu.training.engine import EagerEngine, Measured, StepEngine, evaluate_on
 from tinygrad_edu.training.history import History
 from tinygrad_edu.training.problem import Problem, checked, held_out_data, make_problem
+from tinygrad_edu.training.sharding import ShardedEngine, Sharding
 
 Criterion = Callable[[History], Any]
 Callback = Callable[[Any, History], Any]
@@ -48,6 +50,7 @@ def fit(
     restore_best: bool = False,
     history: History | None = None,
     compiled: bool = False,
+    executor: Executor | Sharding | None = None,
 ) -> History:
     """Train a model on examples ``X`` with targets ``y``; return the history of the training.
 
@@ -80,6 +83,9 @@ def fit(
         history: Go on with this history. Where optimizer and ``random.Random`` are kept as well, a
             training in two parts equals the training in one, bit for bit.
         compiled: Run the epochs in native code (extra ``[fast]``).
+        executor: Have the gradients computed by the workers of a ``concurrent.futures.Executor``:
+            threads, processes, machines. ``Sharding(executor, ...)`` says how. The result is that
+            of one process, up to the rounding of sums.
 
     Returns:
         The history. After Ctrl-C, the history so far, with the model at its best epoch.
@@ -88,6 +94,8 @@ def fit(
         TypeError, ValueError: Before the first step, if an argument or the data are unusable.
         FloatingPointError: If the loss or a gradient is not finite; names epoch, batch and learning
             rate. The parameters are left as they were before that step.
+        RuntimeError: If workers of the ``executor`` failed too often; names epoch and batch. The
+            parameters are left as they were before that step.
         ImportError: If ``compiled`` and the extra is not installed.
 
     >>> from tinygrad_edu.nn import LinearRegression, squared_error
@@ -111,7 +119,7 @@ def fit(
     for name, number in (("epochs", epochs), ("record", record)):
         if not isinstance(number, int) or isinstance(number, bool) or number < 0:
             raise ValueError(f"{name}: expected a whole number from 0, got {number!r}")
-    engine = _engine(problem, compiled)
+    engine = _engine(problem, compiled, executor)
     # 2. The epochs.
     if history is None:
         history = History(maximize=loss.maximize)
@@ -190,7 +198,10 @@ def _batches(batch: int | str, n: int, source: random.Random) -> Callable[[], li
     return shuffled
 
 
-def _engine(problem: Problem, compiled: bool) -> StepEngine:
+def _engine(problem: Problem, compiled: bool, executor: Executor | Sharding | None) -> StepEngine:
+    if executor is not None:
+        sharding = executor if isinstance(executor, Sharding) else Sharding(executor)
+        return ShardedEngine(problem, sharding, compiled)
     if not compiled:
         return EagerEngine(problem)
     try:
