@@ -181,7 +181,7 @@ class _Trainer:
     def read(self) -> None:
         """Take over the parameters, the optimizer's state, and captured Values."""
         problem, count = self.problem, self._step.parameters
-        numbers = [p.data for p in problem.parameters]
+        numbers = [p._data for p in problem.parameters]  # the property takes four times as long
         if numbers != self._known:
             self._shared[0][:count] = numbers
             self._known = numbers
