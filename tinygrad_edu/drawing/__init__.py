@@ -29,6 +29,15 @@ from tinygrad_edu.drawing.figure import Figure
 from tinygrad_edu.drawing.graph import draw
 from tinygrad_edu.drawing.network import draw_network
 from tinygrad_edu.drawing.page import Page
+from tinygrad_edu.drawing.plots import (
+    plot_activations,
+    plot_boundary,
+    plot_confusion,
+    plot_functions,
+    plot_loss_surface,
+    plot_probabilities,
+    plot_surface,
+)
 from tinygrad_edu.drawing.step_page import step_through
 from tinygrad_edu.drawing.train_page import train_page
 
@@ -39,6 +48,13 @@ __all__ = [
     "draw",
     "draw_network",
     "explain",
+    "plot_activations",
+    "plot_boundary",
+    "plot_confusion",
+    "plot_functions",
+    "plot_loss_surface",
+    "plot_probabilities",
+    "plot_surface",
     "step_through",
     "train_page",
 ]

@@ -15,7 +15,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from tinygrad_edu.data import as_rows
+from tinygrad_edu.drawing.classes import Classified, span
 from tinygrad_edu.drawing.javascript import function_source
 from tinygrad_edu.drawing.network import (
     NEGATIVE_DASHES,
@@ -26,10 +26,6 @@ from tinygrad_edu.drawing.network import (
     network_svg,
 )
 from tinygrad_edu.drawing.page import Page, make_page, page_file
-from tinygrad_edu.nn.loss import as_loss, predictor
-
-_MAX_CLASSES = 6  # colours that can be told apart
-_MARGIN = 0.12  # around the points, of their range
 
 
 def train_page(
@@ -38,7 +34,7 @@ def train_page(
     y: Any,
     history: Any,
     *,
-    loss: Any,
+    loss: Any = None,
     class_names: Sequence[str] | None = None,
     max_neurons: int = 12,
     title: str = "",
@@ -50,7 +46,8 @@ def train_page(
         X: Points of the plane, n rows of two numbers; drawn, and not used otherwise.
         y: Their labels: 0 to K - 1 for K outputs; 1 and -1, or 1 and 0, for one output.
         history: What ``fit(..., record=k)`` returned.
-        loss: The loss of the training, which knows how a prediction is read.
+        loss: The loss of the training, which knows how outputs are read; for the default see
+            ``drawing/classes.py``.
         class_names: Names of the classes, in the order of their labels.
         max_neurons: How many neurons of a column are drawn.
         title: The heading.
@@ -71,34 +68,31 @@ def train_page(
     >>> train_page(model, X, y, history, loss=cross_entropy).title
     'Training: LogisticRegression(2)'
     """
-    points = as_rows(X, 2)
+    network = describe_network(model, max_neurons=max_neurons)
     parameters = [list(map(float, snapshot)) for _, snapshot in history.snapshots]
     if not parameters:
         raise ValueError("train_page: the history has no snapshots: train with fit(..., record=1)")
-    network = describe_network(model, max_neurons=max_neurons)
     count = len(model.parameters())
     if any(len(snapshot) != count for snapshot in parameters):
         raise ValueError(
             f"train_page: the snapshots hold {len(parameters[0])} parameters, the model {count}"
         )
-    loss = as_loss(loss)
-    outputs = _outputs(model, loss)
-    labels = _labels(y, len(points), outputs)
-    classes, names = _classes(labels, outputs, class_names)
+    classified = Classified(model, X, y, loss, class_names)
     title = title or f"Training: {model!r}"
     largest = max(
         largest_weight(describe_network(model.with_parameters(snapshot)).weights)
         for snapshot in parameters
     )
+    xs, ys = zip(*classified.points)
     data = {
         "epochs": [epoch for epoch, _ in history.snapshots],
         "parameters": parameters,
         "weights": _weight_lines(model, max_neurons),
-        "points": [[*point, classes.index(label)] for point, label in zip(points, labels)],
-        "domain": [*_span([p[0] for p in points]), *_span([p[1] for p in points])],
-        "classes": names,
-        "rule": "argmax" if outputs > 1 else _threshold(loss, classes),
-        "tie": loss.takes == "scores",
+        "points": [[*p, k] for p, k in zip(classified.points, classified.indices)],
+        "domain": [*span(xs), *span(ys)],
+        "classes": classified.names,
+        "rule": "argmax" if classified.threshold is None else classified.threshold,
+        "tie": classified.tie,
         "loss": _finite(history.loss),
         "held_out": _finite(history.validation_loss),
         "dashes": NEGATIVE_DASHES,
@@ -110,17 +104,14 @@ def train_page(
         "train",
         title,
         data=data,
-        scripts=[page_file("arithmetic.js"), f"const predict = {_predict(model, loss)};"],
+        scripts=[page_file("arithmetic.js"), f"const predict = {_predict(model, classified)};"],
         heading=html.escape(title),
         network=network_svg(network, False, ".3g", f"network of {model!r}", largest),
     )
     return Page(page.html, title)
 
 
-# --- the model in JavaScript ---
-
-
-def _predict(model: Any, loss: Any) -> str:
+def _predict(model: Any, classified: Classified) -> str:
     """The function ``(p, x) => outputs`` of the parameters ``p`` at the point ``x``."""
     count = len(model.parameters())
     operands = [*(f"p[{i}]" for i in range(count)), "x[0]", "x[1]"]
@@ -128,18 +119,9 @@ def _predict(model: Any, loss: Any) -> str:
     def outputs(*nodes: Any) -> tuple[Any, ...]:
         # single + and * run faster in a browser than sums over lists do
         copy = model.expand().with_parameters(nodes[:count])
-        answer = predictor(copy, loss)(list(nodes[count:]))
-        return tuple(answer) if isinstance(answer, (list, tuple)) else (answer,)
+        return tuple(classified.answers(copy)(list(nodes[count:])))
 
     return function_source(["p", "x"], outputs, operands)
-
-
-def _outputs(model: Any, loss: Any) -> int:
-    try:
-        answer = predictor(model.numbers(), loss)([0.0, 0.0])
-    except ValueError as error:
-        raise ValueError(f"train_page: expected a model with two inputs: {error}") from error
-    return len(answer) if isinstance(answer, (list, tuple)) else 1
 
 
 def _weight_lines(model: Any, max_neurons: int) -> list[tuple[str, int]]:
@@ -152,55 +134,6 @@ def _weight_lines(model: Any, max_neurons: int) -> list[tuple[str, int]]:
         column, j, i = map(int, name.split("-")[1:])
         lines.append((name, int(picture.weights[column - 1][j][i])))
     return lines
-
-
-# --- points and labels ---
-
-
-def _labels(y: Any, count: int, outputs: int) -> list[float]:
-    rows = [
-        float(label[0]) if len(label) == 1 else _one_hot(label) for label in as_rows(y, name="y")
-    ]
-    if len(rows) != count:
-        raise ValueError(f"y: expected {count} labels, one for each point, got {len(rows)}")
-    allowed = [float(k) for k in range(outputs)] if outputs > 1 else [-1.0, 0.0, 1.0]
-    for i, label in enumerate(rows):
-        if label not in allowed:
-            expected = f"0 to {outputs - 1}" if outputs > 1 else "1 and -1, or 1 and 0"
-            raise ValueError(f"y: label {i}: expected {expected}, got {label:g}")
-    return rows
-
-
-def _one_hot(row: list[float]) -> float:
-    return float(row.index(max(row)))
-
-
-def _classes(
-    labels: list[float], outputs: int, names: Sequence[str] | None
-) -> tuple[list[float], list[str]]:
-    negative = -1.0 if -1.0 in labels else 0.0
-    classes = [float(k) for k in range(outputs)] if outputs > 1 else [negative, 1.0]
-    if len(classes) > _MAX_CLASSES:
-        raise ValueError(f"train_page: expected at most {_MAX_CLASSES} classes, got {len(classes)}")
-    shown = [f"class {k:g}" for k in classes] if names is None else list(map(str, names))
-    if len(shown) != len(classes):
-        raise ValueError(f"class_names: expected {len(classes)} names, got {len(shown)}")
-    if not set(labels) <= set(classes):
-        raise ValueError("y: expected labels 1 and -1, or 1 and 0, got all three")
-    return classes, shown
-
-
-def _threshold(loss: Any, classes: list[float]) -> float:
-    """The output from which on a single output means the positive class."""
-    if loss.takes == "probabilities":
-        return 0.5
-    return sum(classes) / 2.0 if loss.takes == "numbers" else 0.0
-
-
-def _span(numbers: list[float]) -> tuple[float, float]:
-    low, high = min(numbers), max(numbers)
-    margin = _MARGIN * (high - low) or 1.0
-    return low - margin, high + margin
 
 
 def _finite(numbers: Sequence[float]) -> list[float | None]:
