@@ -185,3 +185,21 @@ def test_sums_products_and_softmax_of_any_length(n):
     A, B = rng.standard_normal((2, 13, n))
     mapped = np.stack(compile(f).map(A, B), 1)
     np.testing.assert_allclose(mapped, [f(x, y) for x, y in zip(A, B)], rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("name", ["exp", "log", "log1p", "tanh", "sin", "cos"])
+def test_vector_functions_are_within_three_units_in_the_last_place(name):
+    fast = compile(lambda x: ops.TABLE[name](x))
+    rng = np.random.default_rng(0)
+    reach = [1e-6, 1.0, 20.0, 740.0, 1e5, 1e12]
+    points = np.concatenate([rng.uniform(-r, r, 5000) for r in reach])
+    points = np.concatenate([points, np.ldexp(points, -1000), np.ldexp(points, 300)])
+    if name.startswith("log"):
+        points = np.abs(points)
+    got = fast.map(points)
+    with np.errstate(all="ignore"):
+        exact = getattr(np, name)(points.astype(np.longdouble))
+        rounded = exact.astype(float)
+        assert ((got == rounded) | np.isfinite(rounded)).all()
+        error = np.abs(got - exact) / np.spacing(np.abs(rounded))
+    assert error[np.isfinite(rounded)].max() < 3.0

@@ -9,8 +9,6 @@ from __future__ import annotations
 import math
 import struct
 
-from tinygrad_edu.compiler import vector_math
-
 COMPARISONS = {"less": "olt", "less_equal": "ole", "equal": "oeq"}
 ARITHMETIC = {"add": "fadd", "sub": "fsub", "mul": "fmul", "div": "fdiv"}
 
@@ -148,6 +146,8 @@ class Writer:
             function = f"@llvm.{'fabs' if name == 'abs' else 'sqrt'}.{suffix(lanes)}"
             self.helpers[function] = f"declare {ty} {function}({ty})"
         else:
+            from tinygrad_edu.compiler import vector_math  # which is written with this class
+
             function = vector_math.function(name, len(operands), lanes, self.strict, self.helpers)
         arguments = ", ".join(f"{ty} {x}" for x in operands)
         return self.let(f"call {ty} {function}({arguments})")
