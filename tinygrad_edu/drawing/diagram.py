@@ -195,7 +195,7 @@ def dot_text(diagram: Diagram, *, layout: bool = False) -> str:
     import graphviz
 
     graph = graphviz.Digraph(
-        "layout" if layout else diagram.title,
+        "layout" if layout else graphviz.escape(diagram.title),
         graph_attr={
             "rankdir": diagram.direction,
             "nodesep": f"{diagram.row_gap:g}",

@@ -121,7 +121,7 @@ def _load_backend() -> Any:
             try:
                 session = self._create_session()
                 output: bytes = self._render_in_session(session, dot, output_format, "dot")
-            except wasmtime.WasmtimeError as error:
+            except (wasmtime.WasmtimeError, wasmtime.Trap) as error:
                 raise RuntimeError(
                     "Graphviz (the WebAssembly build) gave up: the graph is probably too deep or "
                     "too large for it. Draw a part of the graph, or install Graphviz's program "

@@ -24,9 +24,9 @@ def cut_links(diagram: Diagram) -> frozenset[Link]:
     """Return the links that are drawn as references.
 
     They are found on columns of our own, as Graphviz chooses its columns only later: each node as
-    early, or each as late as it can stand, whichever makes the lines shorter in total.
+    late, or each as early as it can stand, whichever makes the lines shorter in total.
     """
-    spans = min(_spans(diagram, early=True), _spans(diagram, early=False), key=sum)
+    spans = min(_spans(diagram, early=False), _spans(diagram, early=True), key=sum)
     count = len(diagram.nodes)
     if sum(spans) <= _TOLERATED * count:
         return frozenset()
