@@ -20,7 +20,7 @@ from tinygrad_edu.compiler.layout import LANE, SHARED, Layout, Request, lay_out
 from tinygrad_edu.compiler.loops import NestWriter
 from tinygrad_edu.compiler.scalar_ir import Writer
 from tinygrad_edu.compiler.straight import write_chunk
-from tinygrad_edu.compiler.structure import Finder
+from tinygrad_edu.compiler.structure import Finder, Item
 
 _MODULE = 6000  # operations per LLVM module: bounds the memory that LLVM takes
 
@@ -107,10 +107,11 @@ class Kernel:
             else:
                 writer = Writer(request.strict, modules.helpers)
                 lanes = self.lanes if segment.place == LANE else 1
-                write_chunk(writer, layout, segment.items, lanes, exported)
+                items = [Item(*row) for row in segment.items.tolist()]
+                write_chunk(writer, layout, items, lanes, exported)
                 writer.say("ret void")
                 self.statistics.chunks += 1
-                self.statistics.straight += sum(item.last for item in segment.items)
+                self.statistics.straight += sum(item.last for item in items)
             names[segment.place].append(modules.add(f"segment{i}", writer))
         calls = [f"  call void @{n}({rows_ir.PASSED})" for n in names[SHARED]]
         self._shared_part = bool(calls)

@@ -13,6 +13,7 @@ neighbouring doubles in the array ``tile`` as a tile has lanes.
 from __future__ import annotations
 
 from collections import Counter
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -50,7 +51,7 @@ class Layout:
 
     program: Program
     place: bytearray
-    address: list[int]
+    address: array[int]
     each: list[int]
     sums: list[int]
     shared_inputs: int
@@ -96,7 +97,7 @@ def lay_out(request: Request) -> Layout:
         offsets.append(offsets[-1] + width)
     shared_inputs = sum(matrix < 0 for matrix, _ in request.places)
     place = bytearray(len(program))
-    address = [-1] * len(program)
+    address = array("i", [-1]) * len(program)
     for node, (matrix, index) in zip(program.inputs, request.places):
         place[node] = SHARED if matrix < 0 else LANE
         address[node] = index if matrix < 0 else offsets[matrix] + index

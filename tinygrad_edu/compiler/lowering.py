@@ -9,6 +9,7 @@ the additions is kept, so results stay the same bit for bit.
 from __future__ import annotations
 
 import math
+from array import array
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -109,7 +110,7 @@ class _Lowering:
         self.source = source
         self.strict = strict
         self.target = Program()
-        self.new = [-1] * len(source)  # node of source -> node of target
+        self.new = array("i", [-1]) * len(source)  # node of source -> node of target
         codes = {op: code for code, op in enumerate(source.rows)}
         self.add, self.mul = codes.get(ops.add, -1), codes.get(ops.mul, -1)
         self.sum, self.dot = codes.get(ops.sum_, -1), codes.get(ops.dot, -1)

@@ -11,9 +11,9 @@ join its loop, so that results stay in registers. The rest stays straight-line c
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from array import array
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from tinygrad_edu.compiler.layout import CONST, LANE, SHARED, Layout
 
@@ -65,15 +65,14 @@ class Nest:
     steps: list[Step]
 
 
-@dataclass(slots=True)
-class Item:
+class Item(NamedTuple):
     """A piece of straight-line code: a node, or the terms ``first`` to ``end`` of a long sum."""
 
     node: int
     first: int
     end: int
     work: int
-    last: bool
+    last: int
 
 
 @dataclass
@@ -81,7 +80,7 @@ class Segment:
     """A piece of the schedule: a chunk of straight-line code, or a loop nest."""
 
     place: int
-    items: list[Item] = field(default_factory=list)
+    items: Any = ()  # a matrix with a row for each ``Item``
     nest: Nest | None = None
 
 
@@ -152,17 +151,13 @@ class _DraftStep:
     forced: int
 
 
-def _chunks(items: list[Item]) -> list[list[Item]]:
+def _chunks(items: Any) -> list[Any]:
     """Cut straight-line code into chunks of bounded size."""
-    chunks: list[list[Item]] = []
-    size = CHUNK
-    for item in items:
-        if size >= CHUNK:
-            chunks.append([])
-            size = 0
-        chunks[-1].append(item)
-        size += max(1, item.work)
-    return chunks
+    import numpy
+
+    work = numpy.cumsum(numpy.maximum(1, items[:, 3] // 2))
+    cuts = numpy.nonzero(numpy.diff(work // CHUNK))[0] + 1
+    return numpy.split(items, cuts)
 
 
 class Finder:
@@ -214,8 +209,7 @@ class Finder:
                 place = int(self.place[nodes[0]])
                 self.ready[nodes] = waiting
                 for chunk in _chunks(self._items(nodes)):
-                    done = [item.node for item in chunk if item.last]
-                    self.ready[done] = len(segments)
+                    self.ready[chunk[chunk[:, 4] > 0, 0]] = len(segments)
                     segments.append(Segment(place, chunk))
                 pending.clear()
 
@@ -266,54 +260,60 @@ class Finder:
             self.layout.reserve(node)
         return bytearray(stored.tobytes())
 
-    def _items(self, nodes: Any) -> list[Item]:
+    def _items(self, nodes: Any) -> Any:
         """List what straight-line code does for ``nodes``: long sums term by term.
 
         Adding a term as soon as it is there spares memory: the gradient by something used in each
         step of a long recurrence would otherwise need all steps' numbers at the end.
+
+        Returns:
+            An integer matrix with the columns of ``Item`` in the order in which they are to run.
         """
-        program = self.layout.program
-        starts, flat = program.starts, program.operands
-        inside = self.np.zeros(len(self.codes), bool)
-        inside[nodes] = True
-        kinds = {c: n for c, n in enumerate(self.names) if n in ("chain", "total")}
-        items: list[tuple[float, Item]] = []
-        for node in nodes.tolist():
-            first, end = starts[node], starts[node + 1]
-            kind = kinds.get(program.codes[node])
-            if kind is None or end - first < _LONG:
-                items.append((node, Item(node, 0, 0, end - first, True)))
-                continue
-            operands = flat[first:end].tolist()
-            if kind == "chain":
-                pairs = len(operands) // 2
-                terms = list(zip(operands[:pairs], operands[pairs : 2 * pairs]))
-                if len(operands) % 2:
-                    terms[0] = (*terms[0], operands[-1])  # type: ignore[assignment]
-            else:
-                terms = [(x, x) for x in operands]
-            ready = [max([x for x in term if inside[x]], default=-1) for term in terms]
-            position, key = 0, max(ready[0], -1)
-            for j in range(1, len(terms) + 1):
-                if j == len(terms) or (ready[j] > key and key >= 0):
-                    where = key + 0.5 if 0 <= key and j < len(terms) else node
-                    items.append((where, Item(node, position, j, j - position, j == len(terms))))
-                    position = j
-                if j < len(terms):
-                    key = max(key, ready[j])
-        items.sort(key=lambda entry: entry[0])
-        return [item for _, item in items]
+        np = self.np
+        arity = self.starts[nodes + 1] - self.starts[nodes]
+        sums = np.array([name in ("chain", "total") for name in self.names])[self.codes[nodes]]
+        long = sums & (arity >= _LONG)
+        one = np.ones(len(nodes), np.int64)
+        items = np.stack([2 * nodes, nodes, 0 * one, 0 * one, arity, one], 1)[~long]
+        if long.any():
+            inside = np.zeros(len(self.codes), bool)
+            inside[nodes] = True
+            pieces = [p for node in nodes[long].tolist() for p in self._pieces(node, inside)]
+            items = np.concatenate([items, np.array(pieces, np.int64)])
+            items = items[np.argsort(items[:, 0], kind="stable")]
+        return items[:, 1:].astype(np.int32)
+
+    def _pieces(self, node: int, inside: Any) -> list[tuple[int, ...]]:
+        """Cut a long sum where terms become ready: rows as in ``_items``, after twice the time."""
+        operands = self.flat[self.starts[node] : self.starts[node + 1]]
+        ready = self.np.where(inside[operands], operands, -1)
+        if self.names[self.codes[node]] == "chain":
+            pairs = len(operands) // 2
+            start = ready[2 * pairs :].max(initial=-1)
+            ready = self.np.maximum(ready[:pairs], ready[pairs : 2 * pairs])
+            ready[0] = max(ready[0], start)
+        pieces = []
+        first, time, terms = 0, -1, ready.tolist()
+        for j, moment in enumerate(terms):
+            if moment > time:
+                if time >= 0:
+                    pieces.append((2 * time + 1, node, first, j, j - first, 0))
+                    first = j
+                time = moment
+        count = len(terms)
+        pieces.append((2 * node, node, first, count, count - first, 1))
+        return pieces
 
     # --- groups ---
 
     def _depths(self) -> Any:
-        depth = [0] * len(self.codes)
+        depth = array("i", bytes(4 * len(self.codes)))
         starts, flat = self.layout.program.starts, self.layout.program.operands
         for node in range(len(depth)):
             first, end = starts[node], starts[node + 1]
             if end > first:
                 depth[node] = 1 + max([depth[x] for x in flat[first:end]])
-        return self.np.array(depth, dtype=self.np.int64)
+        return self.np.array(depth, self.np.int64)
 
     def _operands(self, group: Any) -> Any:
         """Return the operand nodes of a group, a row for each member."""
