@@ -167,7 +167,8 @@ class _Trainer:
         self._inputs, self._targets = _matrices(objective, problem.rows, problem.targets)
         self._report = zeros(5)
         self._kept = [zeros(step.parameters + 2), zeros(2, numpy.uint64)]  # results, matrices
-        self._tables: list[Any] = []  # which rows each step takes
+        self._tables: list[Any] = []  # which rows each step takes, and the rates
+        self._rates: Any = None
         self._batches: list[Sequence[int]] = []  # whose tables these are
         self._plan = zeros(len(PLAN), numpy.int64)
         self._plan_fixed()
@@ -227,7 +228,7 @@ class _Trainer:
 
     def plan(self, batches: Sequence[Sequence[int]], begin: int = 0) -> list[float]:
         """Prepare the steps of an epoch from number ``begin`` on; return all learning rates."""
-        numpy, optimizer = self._numpy, self.problem.optimizer
+        optimizer = self.problem.optimizer
         if batches != self._batches:
             self._plan_rows(batches)
             self._batches = list(batches)
@@ -235,8 +236,8 @@ class _Trainer:
             rates = [optimizer.learning_rate] * len(batches)
         else:
             rates = [optimizer.learning_rate_after(i - begin) for i in range(len(batches))]
-        self._rates = numpy.array(rates)
-        self._put(rates=self._rates.ctypes.data, steps_before=optimizer.steps - begin)
+        self._rates[:] = rates
+        self._put(steps_before=optimizer.steps - begin)
         return rates
 
     def run(self, begin: int) -> tuple[int, Sequence[float]]:
@@ -311,8 +312,9 @@ class _Trainer:
             order = numpy.fromiter(chain.from_iterable(batches), numpy.int64, int(starts[-1]))
             room = max(sizes)
         gathered = [numpy.empty((room, width)) for width in (step.inputs, step.targets)]
-        self._tables = [order, starts, numpy.array(sources, numpy.int64), *gathered]
-        names = ("order", "starts", "sources", "batch_inputs", "batch_targets")
+        self._rates = numpy.zeros(count)
+        self._tables = [order, starts, numpy.array(sources, numpy.int64), *gathered, self._rates]
+        names = ("order", "starts", "sources", "batch_inputs", "batch_targets", "rates")
         self._put(**{name: table.ctypes.data for name, table in zip(names, self._tables)})
 
 
