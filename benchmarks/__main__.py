@@ -7,7 +7,7 @@ import sys
 
 from benchmarks._contest import ROOT
 
-MODULES = ("engine", "compiled", "two_moons_nn", "digits_epoch")
+MODULES = ("engine", "compiled", "two_moons_nn", "digits_epoch", "import_time")
 
 
 def main(arguments: list[str]) -> int:
