@@ -414,6 +414,16 @@ def test_infinities_and_nan_flow(open_page: OpenPage) -> None:
     assert "j = x - x = inf - inf = nan" in lines(page)
 
 
+def test_a_leaf_and_a_single_operation(open_page: OpenPage) -> None:
+    page = open_page(step_through(Value(2.0, "x")).html)
+    assert page.inner_text("#count") == "0 of 2"
+    page.click("#last")
+    assert lines(page) == ["x = 2", "dx/dx = 1"]
+    page = open_page(step_through(-Value(2.0)).html)
+    page.click("#last")
+    assert lines(page) == explained(-Value(2.0))
+
+
 # --- manners ---
 
 HOSTILE = [
