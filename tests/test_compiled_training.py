@@ -613,15 +613,27 @@ def test_control_c(batch: Any) -> None:
 def test_control_c_within_a_long_epoch() -> None:
     """Native code comes back every now and then, so an epoch need not be over."""
     make, rows, targets, loss = FAMILIES["net, three scores"]
-    problem = make_problem(make(), rows * 100, targets * 100, loss, GradientDescent(1e-6), None)
-    engine = CompiledEngine(problem)
-    engine.epoch([range(1100)], 1)
+
+    def prepared() -> tuple[Any, CompiledEngine]:
+        optimizer = Momentum(1e-4)
+        problem = make_problem(make(), rows * 100, targets * 100, loss, optimizer, None)
+        engine = CompiledEngine(problem)
+        engine.epoch([range(1100)], 1)
+        return problem, engine
+
+    problem, engine = prepared()
     many = [range(1100)] * 100_000
     timer = interrupt_after(0.3)
     with pytest.raises(KeyboardInterrupt):
         engine.epoch(many, 2)
     timer.cancel()
-    assert 1 < problem.optimizer.steps < len(many)
+    steps = problem.optimizer.steps
+    assert 1 < steps < len(many)
+    # Parameters and optimizer are those of just so many steps.
+    other, engine = prepared()
+    engine.epoch(many[: steps - 1], 2)
+    assert numbers(problem.model) == numbers(other.model)
+    assert problem.optimizer.state_dict() == other.optimizer.state_dict()
 
 
 def test_memory_stays_flat() -> None:

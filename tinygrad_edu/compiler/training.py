@@ -250,12 +250,14 @@ class _Trainer:
         end = min(begin + self._at_once, len(self._batches))
         started = perf_counter()
         self._report[:] = 0.0
-        self._steps(self._plan_address, begin, end)
+        try:
+            self._steps(self._plan_address, begin, end)
+        finally:  # a Ctrl-C during the call is raised after it: its steps count
+            taken = int(self._report[:1].view(self._plan.dtype)[0])
+            if taken % 2:
+                self._swap()
+            self._taken += taken
         elapsed = perf_counter() - started
-        taken = int(self._report[:1].view(self._plan.dtype)[0])
-        if taken % 2:
-            self._swap()
-        self._taken += taken
         if elapsed > 2.0 * _CALL_SECONDS:
             self._at_once = max(1, self._at_once // 2)
         elif elapsed < _CALL_SECONDS and end - begin == self._at_once:
