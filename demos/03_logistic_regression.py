@@ -17,7 +17,7 @@ import random
 from typing import Any, NamedTuple
 
 import numpy as np
-from _shared import GREEN, GREY, LINES, RED, panels, probability_map, run, save, scatter
+from _shared import GREEN, GREY, LINES, RED, panels, run, save
 from sklearn.datasets import load_breast_cancer
 from sklearn.linear_model import LogisticRegression as Reference
 from sklearn.model_selection import train_test_split
@@ -25,6 +25,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from tinygrad_edu import Value, sigmoid
+from tinygrad_edu.drawing.plots import plot_probabilities
 from tinygrad_edu.nn import LogisticRegression, accuracy, log_likelihood, logistic_loss
 from tinygrad_edu.optim import GradientAscent, GradientDescent
 from tinygrad_edu.training import GradientNorm, fit
@@ -190,13 +191,14 @@ def against_sklearn(data: Data, epochs: int, compiled: bool, folder: str | None)
 
 
 def show_probabilities(model: LogisticRegression, data: Data, folder: str | None) -> None:
-    figure, (panel,) = panels(1, width=6.0, height=4.2)
-    shades = probability_map(panel, model.numbers(), data.X_test)
-    figure.colorbar(shades, label="$P(y = +1 \\mid x; w)$", ticks=[0, 0.25, 0.5, 0.75, 1])
-    scatter(panel, data.X_test, data.y_test, ["benign", "malignant"])
+    figure = plot_probabilities(
+        model, data.X_test, data.y_test, class_names=["benign", "malignant"]
+    )
+    panel, colors = figure.axes
     panel.set(xlabel="texture, standardised", ylabel="concave points, standardised")
-    panel.set_title("held-out tumours, and where $P = 0.5$")
-    panel.legend(loc="upper left", fontsize=9)
+    panel.set_title("held-out tumours, and where $P(y = +1 \\mid x; w) = 0.5$")
+    colors.set_ylabel("probability that the tumour is malignant")
+    figure.set_size_inches(6.0, 4.2)
     save(figure, "03_probability", folder)
 
 

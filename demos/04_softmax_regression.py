@@ -19,17 +19,15 @@ from typing import Any, NamedTuple
 import numpy as np
 from _shared import (
     LINES,
-    confusion,
     panels,
-    regions,
     run,
     save,
-    scatter,
 )
 from sklearn.datasets import load_iris, load_wine
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 
+from tinygrad_edu.drawing.plots import plot_boundary, plot_confusion
 from tinygrad_edu.nn import (
     SoftmaxRegression,
     accuracy,
@@ -137,7 +135,7 @@ def show_training(runs: list[tuple[Data, SoftmaxRegression, History]], folder: s
     axes[0].legend(fontsize=9, loc="lower right")
     for panel, (data, model, _) in zip(axes[1:], runs):
         predicted = [model.predict(x) for x in data.X_test]
-        confusion(panel, confusion_matrix(predicted, data.y_test, 3), data.classes)
+        plot_confusion(confusion_matrix(predicted, data.y_test, 3), data.classes, axes=panel)
         panel.set_title(f"{data.name}, held out")
     save(figure, "04_training", folder)
 
@@ -154,11 +152,10 @@ def show_regions(epochs: int, compiled: bool, folder: str | None) -> None:
     model, _, score = train(data, epochs, compiled)
     figure, (panel,) = panels(1, width=5.6, height=4.2)
     points = [*data.X, *data.X_test]
-    regions(panel, model.numbers().logits, points)
-    scatter(panel, points, [*data.y, *data.y_test], data.classes)
+    labels = [*data.y, *data.y_test]
+    plot_boundary(model, points, labels, class_names=data.classes, axes=panel)
     panel.set(xlabel="petal length, standardised", ylabel="petal width, standardised")
     panel.set_title(f"three kinds of iris, {score:.0%} of the held-out ones are right")
-    panel.legend(loc="upper left", fontsize=9)
     save(figure, "04_regions", folder)
 
 

@@ -11,8 +11,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from _shared import CLASS_COLORS, CLASS_MARKERS, INK, panels, regions, run, save, scatter
+from _shared import INK, panels, run, save
 
+from tinygrad_edu.drawing.classes import CLASS_COLORS, CLASS_MARKERS
+from tinygrad_edu.drawing.plots import plot_boundary
 from tinygrad_edu.nn import MLP, LogisticRegression, Polynomial, accuracy, cross_entropy
 from tinygrad_edu.optim import Adam, GradientDescent
 from tinygrad_edu.training import fit
@@ -99,18 +101,16 @@ def show(alone: Any, square: Any, network: MLP, scores: list[float], folder: str
     first.legend(loc="upper right", fontsize=9)
     # 2. The plane of x and x^2.
     squared = [[x, x * x] for (x,) in X]
-    (w1, w2), b = [w.data for w in square.w], square.b.data
-    regions(second, lambda p: [0.0, w1 * p[0] + w2 * p[1] + b], squared)
+    plane = LogisticRegression(2)
+    plane.load_state_dict(square.state_dict())
+    plot_boundary(plane, squared, Y, class_names=NAMES, axes=second)
     second.plot(at, at**2, color=INK, linewidth=0.7, linestyle=":")
-    scatter(second, squared, Y, NAMES, s=45)
     second.set(xlabel="$x$", ylabel="$x^2$")
     second.set_title(f"$x$ and $x^2$: a line does ({scores[1]:.0%})")
     # 3. The plane of the two hidden neurons.
-    hidden, last = (layer.numbers() for layer in network.layers)
-    learned = [hidden(x) for x in X]
-    regions(third, lambda p: [0.0, last(p)], [[-1.0, -1.0], [1.0, 1.0]])
+    hidden, last = network.layers[0].numbers(), network.layers[1]
+    plot_boundary(last, [hidden(x) for x in X], Y, class_names=NAMES, axes=third)
     third.plot(*zip(*(hidden([float(x)]) for x in at)), color=INK, linewidth=0.7, linestyle=":")
-    scatter(third, learned, Y, NAMES, s=45)
     third.set(xlabel="hidden neuron 1", ylabel="hidden neuron 2")
     third.set_title(f"features learned by a network ({scores[2]:.0%})")
     save(figure, "05_nonlinear_separators", folder)

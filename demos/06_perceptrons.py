@@ -8,19 +8,19 @@
 # %%
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from _shared import GREEN, GREY, LINES, RED, panels, regions, run, save, scatter
+from _shared import LINES, panels, run, save
 from sklearn.datasets import load_iris
 
-from tinygrad_edu import Value, relu, sigmoid, step
+from tinygrad_edu.drawing.plots import plot_activations, plot_boundary
 from tinygrad_edu.nn import (
     MLP,
+    LinearRegression,
     MultiLayerPerceptron,
     Perceptron,
     accuracy,
     cross_entropy,
+    hinge,
     sgn,
     squared_error,
 )
@@ -51,11 +51,13 @@ def binary_perceptron(epochs: int, folder: str | None) -> float:
     wrong = sum(sgn(w1 * x1 + w2 * x2 + b) != label for (x1, x2), label in zip(X, y))
     assert after == 1.0 - wrong / len(X)
     figure, (panel,) = panels(1, width=5.2, height=3.9)
-    regions(panel, lambda x: [0.0, w1 * x[0] + w2 * x[1] + b], X)
-    scatter(panel, X, [int(label > 0) for label in y], ["setosa, $y = -1$", "versicolor, $y = 1$"])
+    names = ["setosa, $y = -1$", "versicolor, $y = 1$"]
+    border = LinearRegression(2)  # the same w . x + b, without the step
+    border.load_state_dict(model.state_dict())
+    plot_boundary(border, X, y, loss=hinge, class_names=names, axes=panel)
+    panel.legend(loc="upper left", fontsize=9)
     panel.set(xlabel="sepal length (cm)", ylabel="sepal width (cm)")
     panel.set_title(f"a perceptron, accuracy {after:.0%}")
-    panel.legend(loc="upper left", fontsize=9)
     save(figure, "06_perceptron", folder)
     return after
 
@@ -120,29 +122,8 @@ def step_against_sigmoid(epochs: int) -> None:
 
 
 # %%
-def with_gaps(x: Any, y: Any) -> tuple[Any, Any]:
-    """Return the points of a curve, interrupted where it jumps: a jump is no steep line."""
-    jumps = np.flatnonzero(np.abs(np.diff(y)) > 0.5) + 1
-    return np.insert(np.asarray(x), jumps, np.nan), np.insert(np.asarray(y), jumps, np.nan)
-
-
 def activations(folder: str | None) -> None:
-    figure, axes = panels(3, width=3.7, height=3.2)
-    shown: Any = ((step, "step"), (sigmoid, "sigmoid"), (relu, "ReLU"))
-    for panel, (function, name) in zip(axes, shown):
-        xs = [Value(x) for x in np.linspace(-4.0, 4.0, 161)]
-        ys = [function(x) for x in xs]
-        for y in ys:
-            y.backward()
-        at = [x.data for x in xs]
-        panel.plot(*with_gaps(at, [y.data for y in ys]), color=GREEN, lw=2.0, label="function")
-        panel.plot(*with_gaps(at, [x.grad for x in xs]), "--", color=RED, label="derivative")
-        panel.axhline(0.0, color=GREY, linewidth=0.6, zorder=0)
-        panel.set(xlabel="$x$", title=name)
-    axes[0].set(ylim=(-1.3, 1.3))
-    axes[2].set(ylim=(-0.4, 4.0))
-    axes[0].legend(loc="lower right", fontsize=9)
-    save(figure, "06_activations", folder)
+    save(plot_activations(), "06_activations", folder)
 
 
 # %% [markdown]
@@ -163,7 +144,10 @@ def loss_along_a_weight(network: MultiLayerPerceptron, folder: str | None) -> No
         for w in at:
             frozen = model.with_parameters([float(w), *weights[1:]])
             losses.append(squared_error.of([frozen(x) for x in CORNERS], XOR))
-        panel.plot(*with_gaps(at, losses), label=name, **line)
+        jumps = np.flatnonzero(np.abs(np.diff(losses)) > 0.5) + 1  # a jump is no steep line
+        panel.plot(
+            np.insert(at, jumps, np.nan), np.insert(losses, jumps, np.nan), label=name, **line
+        )
     panel.set(xlabel="first weight of the network", ylabel="loss on XOR")
     panel.set_title("the loss as one weight changes")
     panel.legend(title="hidden neurons", fontsize=9)

@@ -18,17 +18,15 @@ from typing import Any, NamedTuple
 from _shared import (
     INK,
     LINES,
-    confusion,
     panels,
-    probability_map,
     run,
     save,
-    scatter,
 )
 from sklearn.datasets import load_digits, make_moons
 from sklearn.model_selection import train_test_split
 
-from tinygrad_edu import sigmoid, softmax
+from tinygrad_edu import softmax
+from tinygrad_edu.drawing.plots import plot_boundary, plot_confusion
 from tinygrad_edu.nn import L2, MLP, argmax, confusion_matrix, cross_entropy, hinge
 from tinygrad_edu.optim import Adam, GradientDescent, Linear
 from tinygrad_edu.training import History, Patience, evaluate, fit
@@ -55,10 +53,7 @@ def two_moons(epochs: int, compiled: bool, folder: str | None) -> float:
     print(f"  {history}")
     print(f"  accuracy on 100 new points {score:.1%}")
     figure, (panel,) = panels(1, width=6.6, height=4.0)
-    predict = model.numbers()
-    # The margin is 1: a score of 1 or more is as sure as this loss asks for.
-    probability_map(panel, lambda x: sigmoid(3.0 * predict(x)), [*X, *X_test])
-    scatter(panel, X, y, ["class 0", "class 1"])
+    plot_boundary(model, X, y, loss=hinge, axes=panel)
     hollow: Any = {"s": 26, "facecolors": "none", "edgecolors": INK, "linewidths": 0.7}
     for k, marker in enumerate(("o", "s")):
         x1, x2 = X_test[y_test == k].T
@@ -135,7 +130,7 @@ def digits(data: Digits, epochs: int, compiled: bool, folder: str | None) -> flo
     left.yaxis.set_major_formatter("{x:.0%}")
     left.legend(fontsize=9)
     matrix = confusion_matrix([argmax(s) for s in scores], data.y_test, 10)
-    confusion(right, matrix, [str(k) for k in range(10)])
+    plot_confusion(matrix, axes=right)
     right.set_title(f"test data, {score:.1%} right")
     save(figure, "09_digits", folder)
     show_examples(data, scores, folder)
