@@ -53,7 +53,7 @@ def two_moons(epochs: int, compiled: bool, folder: str | None) -> float:
     print(f"  {history}")
     print(f"  accuracy on 100 new points {score:.1%}")
     figure, (panel,) = panels(1, width=6.6, height=4.0)
-    plot_boundary(model, X, y, loss=hinge, axes=panel)
+    plot_boundary(model, X, y, loss=hinge, resolution=60, axes=panel)
     hollow: Any = {"s": 26, "facecolors": "none", "edgecolors": INK, "linewidths": 0.7}
     for k, marker in enumerate(("o", "s")):
         x1, x2 = X_test[y_test == k].T
