@@ -370,6 +370,26 @@ def test_parameters_and_other_values_met_in_closures() -> None:
     assert_same(run(True), run(False))
 
 
+@pytest.mark.parametrize("batch", ["full", 1])
+def test_what_does_not_depend_on_every_parameter(batch: Any) -> None:
+    make, rows, targets, _ = FAMILIES["line, sum of squares"]
+    for penalty in (lambda ps: 0.0, lambda ps: 3.0 * ps[2] ** 2, lambda ps: Value(0.5)):
+        for loss in (lambda p, t: t * 0.5, lambda p, t: p * t, squared_error.mean()):
+            compare(make, rows, targets, loss, optimizer=lambda: Adam(0.01), epochs=5, batch=batch,
+                    penalty=penalty)  # fmt: skip
+
+
+def test_a_single_row() -> None:
+    make, rows, targets, loss = FAMILIES["net, three scores"]
+    compare(make, rows[:1], targets[:1], loss, optimizer=lambda: Adam(0.01), epochs=5)
+
+
+@pytest.mark.parametrize("kinds", [(CLASSES, SOFT), (SOFT, CLASSES)], ids=["soft", "classes"])
+def test_held_out_targets_of_another_kind(kinds: tuple[Any, Any]) -> None:
+    compare(lambda: MLP(3, [4, 3], "tanh", seed=1), ROWS, kinds[0], cross_entropy, epochs=5,
+            optimizer=lambda: Adam(0.01), validation=(ROWS[2:], kinds[1][2:]))  # fmt: skip
+
+
 class Signs(Optimizer):
     """Steps of one size, with a count of them in the state."""
 

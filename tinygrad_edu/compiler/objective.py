@@ -65,7 +65,8 @@ def _trace(
 def _form(program: Program, outputs: list[int]) -> tuple[Any, ...]:
     rows = [op if op is None else (op.name, op.parameter) for op in program.rows]
     constants = {node: repr(number) for node, number in program.constants.items()}
-    captured = [(id(value), node) for value, node in program.captured.items()]
+    # A Value made on the spot is another one each time; what counts is its number.
+    captured = [(repr(value.data), node) for value, node in program.captured.items()]
     return rows, program.codes, program.starts, program.operands, constants, captured, outputs
 
 

@@ -33,7 +33,9 @@ _CALL_SECONDS = 0.05  # how long native code may run before Python looks for a C
 class CompiledEngine:
     """Trains in native code; see ``StepEngine``.
 
-    Results equal the eager engine's up to rounding: sums are formed in another order.
+    Results equal the eager engine's up to rounding: sums are formed in another order. Where eager
+    code raises within a step (``exp`` of 1000), native code goes on with ``inf`` as IEEE 754 has
+    it; if the step comes out finite all the same, it is taken.
 
     Raises:
         ImportError: If numpy or llvmlite is missing.
@@ -115,13 +117,9 @@ class CompiledEngine:
                 _rehearse(trainer, self._eager)
             except Exception as error:  # user code runs here: whatever it raises, eager code works
                 self._refused = True
+                kind = "" if type(error) is TypeError else f"{type(error).__name__}: "
                 warnings.warn(
-                    "fit(compiled=True) trains eagerly, because this cannot be compiled: "
-                    + (
-                        str(error)
-                        if type(error) is TypeError
-                        else f"{type(error).__name__}: {error}"
-                    ),
+                    f"fit(compiled=True) trains eagerly, this cannot be compiled: {kind}{error}",
                     RuntimeWarning,
                     stacklevel=4,
                 )
@@ -143,16 +141,16 @@ class _Trainer:
         optimizer = problem.optimizer
         update, updated = lowered_update(optimizer)
         self._step = step = Step(
-            objective.parameters,
-            objective.inputs,
-            objective.targets,
-            single,
-            problem.loss.reduction == "mean",
-            objective.penalty is not None,
-            problem.clip_norm,
-            problem.clip_value,
-            update,
-            updated,
+            parameters=objective.parameters,
+            inputs=objective.inputs,
+            targets=objective.targets,
+            single=single,
+            mean=problem.loss.reduction == "mean",
+            penalty=objective.penalty is not None,
+            clip_norm=problem.clip_norm,
+            clip_value=problem.clip_value,
+            update=update,
+            updated=updated,
         )
         self._loss = objective.single_kernel() if single else objective.rows_kernel()
         self._penalty = objective.penalty_kernel() if objective.penalty else None

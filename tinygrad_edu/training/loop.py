@@ -82,7 +82,9 @@ def fit(
         restore_best: At the end set the parameters to those of the best epoch.
         history: Go on with this history. Where optimizer and ``random.Random`` are kept as well, a
             training in two parts equals the training in one, bit for bit.
-        compiled: Run the epochs in native code (extra ``[fast]``).
+        compiled: Run the epochs in native code (extra ``[fast]``); the results are the same up to
+            rounding. What cannot be compiled (a custom activation with an ``if``, say) is trained
+            eagerly, after a ``RuntimeWarning`` that says why.
         executor: Have the gradients computed by the workers of a ``concurrent.futures.Executor``:
             threads, processes, machines. ``Sharding(executor, ...)`` says how. The result is that
             of one process, up to the rounding of sums.
