@@ -193,8 +193,9 @@ function show(t) {
   const frame = frames[current];
   byId("figure").className = `figure ${frame.pass}-pass`;
   // 1. Numbers and looks of the nodes.
+  const arrived = frame.pass === "backward" ? graph.terms[frame.node].slice(0, frame.count) : [];
   const sources = new Set(frame.pass === "forward" ? nodes[frame.node].operands
-    : frame.pass === "backward" ? graph.terms[frame.node].slice(0, frame.count).map((x) => x.child) : []);
+    : arrived.map((term) => term.child));
   nodes.forEach((node, i) => {
     const computed = frameOf.forward[i] <= current;
     const finished = frameOf.backward[i] <= current;
@@ -206,19 +207,19 @@ function show(t) {
     parts[i].key = key;
     setNumber(parts[i].value, now.values[i]);
     setClass(parts[i].value, computed ? "" : "missing");
-    const arrived = building && !finished ? (now.terms[i] ?? []).slice(0, frame.count) : null;
-    setNumber(parts[i].gradient, arrived ? add(arrived.map((x) => x.share)) : now.gradients[i]);
+    const soFar = building && !finished ? (now.terms[i] ?? []).slice(0, frame.count) : null;
+    setNumber(parts[i].gradient, soFar ? add(soFar.map((x) => x.share)) : now.gradients[i]);
     setClass(parts[i].gradient, finished || building ? "" : "missing");
     setText(parts[i].tip, describe(i, computed, finished));
   });
   // 2. Edges: those that carry something in this frame.
   const carrying = new Map();
   if (frame.pass === "forward") {
-    nodes[frame.node].operands.forEach((x, position) => carrying.set(`${x}-${frame.node}-${position}`, "active"));
-  } else if (frame.pass === "backward") {
-    graph.terms[frame.node].slice(0, frame.count).forEach(({ child, position }, k) =>
-      carrying.set(`${frame.node}-${child}-${position}`, k === frame.count - 1 ? "active" : "done"));
+    nodes[frame.node].operands.forEach((x, position) =>
+      carrying.set(`${x}-${frame.node}-${position}`, "active"));
   }
+  arrived.forEach(({ child, position }, k) =>
+    carrying.set(`${frame.node}-${child}-${position}`, k === frame.count - 1 ? "active" : "done"));
   edges.forEach(({ edge, head }, key) =>
     setClass(edge, carrying.get(key) ?? (frameOf.forward[head] <= current ? "" : "waiting")));
   showTags(frame);
@@ -245,14 +246,18 @@ function caption({ pass, node, count }) {
   const { name, gradient, operands } = nodes[node];
   if (pass === "forward") {
     const from = [...new Set(operands)].map((x) => nodes[x].name);
-    const listed = from.length > 3 ? `its ${from.length} operands` : from.join(", ").replace(/, ([^,]*)$/, " and $1");
+    const listed = from.length > 3 ? `its ${from.length} operands`
+      : [from.slice(0, -1).join(", "), from.at(-1)].filter(Boolean).join(" and ");
     return `Forward pass: ${name} is computed from ${listed}.`;
   }
   if (node === last) return `Backward pass: it starts at the output, whose gradient ${gradient} is 1.`;
   const terms = graph.terms[node];
   const { child, local } = terms[count - 1];
-  if (terms.length === 1) return `Backward pass: ${nodes[child].name} passes its gradient back to ${name}, times ${local}.`;
-  return `Backward pass: paths join at ${name}. Term ${count} of ${terms.length} comes from ${nodes[child].name}, times ${local}.`;
+  const from = nodes[child].name;
+  return terms.length === 1
+    ? `Backward pass: ${from} passes its gradient back to ${name}, times ${local}.`
+    : `Backward pass: paths join at ${name}. `
+      + `Term ${count} of ${terms.length} comes from ${from}, times ${local}.`;
 }
 
 function writeEquation(element, sides, pass) {
@@ -274,27 +279,30 @@ const tags = svg.appendChild(document.createElementNS(svg.namespaceURI, "g"));
 function showTags({ pass, node, count }) {
   tags.replaceChildren();
   if (pass !== "backward" || node === last) return;
-  graph.terms[node].slice(Math.max(0, count - 4), count).forEach(({ child, position, local }) => {
-    const { edge } = edges.get(`${node}-${child}-${position}`) ?? {};
-    const term = (now.terms[node] ?? [])[graph.terms[node].findIndex((x) => x.child === child && x.position === position)];
-    if (!edge || !term) return;
-    const path = edge.querySelector("path");
+  if (!now.terms[node]) return;
+  for (let k = Math.max(0, count - 4); k < count; k += 1) {
+    const { child, position, local } = graph.terms[node][k];
+    const term = now.terms[node][k];
+    const path = edges.get(`${node}-${child}-${position}`).edge.querySelector("path");
     const twice = nodes[child].operands.filter((x) => x === node).length > 1;
-    const at = path.getPointAtLength(path.getTotalLength() * (twice ? (position % 2 ? 0.8 : 0.2) : 0.5));
+    const share = twice ? (position % 2 ? 0.8 : 0.2) : 0.5;   // two lines to one circle lie close
+    const at = path.getPointAtLength(share * path.getTotalLength());
     const product = child === last ? number(term.local)
       : `${number(term.upstream)} · ${bracketed(number(term.local))} = ${number(term.share)}`;
     const what = local.length > 16 ? "local derivative" : local;
-    drawTag(at.x, at.y, [`${what} = ${number(term.local)}`, product].map((x) => x.replaceAll("-", "−")));
-  });
+    drawTag(at.x, at.y, `${what} = ${number(term.local)}`, product);
+  }
 }
 
-function drawTag(x, y, [first, second]) {
-  const tag = svgElement("g", { class: "tag" });
+function drawTag(x, y, first, second) {
+  const tag = tags.appendChild(svgElement("g", { class: "tag" }));
   const box = tag.appendChild(svgElement("rect", { rx: 4 }));
-  tag.appendChild(svgElement("text", { x, y: y - 3, "font-size": 11.5 })).textContent = first;
-  tag.appendChild(svgElement("text", { x, y: y + 11, "font-size": 11.5, class: "share" })).textContent = second;
-  tags.appendChild(tag);
-  const width = Math.max(...[...tag.querySelectorAll("text")].map((text) => text.getComputedTextLength())) + 8;
+  const texts = [[first, y - 3, "local"], [second, y + 11, "share"]].map(([text, baseline, name]) => {
+    const line = svgElement("text", { x, y: baseline, "font-size": 11.5, class: name });
+    line.textContent = text.replaceAll("-", "−");
+    return tag.appendChild(line);
+  });
+  const width = Math.max(...texts.map((text) => text.getComputedTextLength())) + 8;
   for (const [name, value] of Object.entries({ x: x - width / 2, y: y - 15, width, height: 31 })) {
     box.setAttribute(name, value);
   }
@@ -347,7 +355,10 @@ const player = makePlayer(frames.length - 1, show);
 const { go } = player;
 rows.forEach(({ button, pass, node }) => { button.onclick = () => go(frameOf[pass][node]); });
 parts.forEach(({ group }, i) => {
-  group.onclick = () => go(current >= frameOf.backward[last] ? frameOf.backward[i] ?? current : frameOf.forward[i]);
+  group.onclick = () => {
+    const backward = current >= frameOf.backward[last];
+    go((backward ? frameOf.backward[i] : frameOf.forward[i]) ?? current);
+  };
 });
 
 // The inputs, and what happens when one changes.

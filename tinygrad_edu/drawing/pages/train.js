@@ -28,7 +28,8 @@ function answer(parameters, x) {
   return [best, outputs[best] - second];
 }
 
-const pointAt = (i, j) => [left + (right - left) * ((i + 0.5) / SIZE), above - (above - below) * ((j + 0.5) / SIZE)];
+const pointAt = (i, j) =>
+  [left + (right - left) * ((i + 0.5) / SIZE), above - (above - below) * ((j + 0.5) / SIZE)];
 
 function rgb(name) {
   return [1, 3, 5].map((at) => parseInt(colour(name).slice(at, at + 2), 16));
@@ -46,7 +47,8 @@ function drawRegions(parameters) {
     }
   }
   for (let k = 0; k < found.length; k += 1) {
-    const border = (k % SIZE < SIZE - 1 && found[k] !== found[k + 1]) || (found[k + SIZE] ?? found[k]) !== found[k];
+    const border = (k % SIZE < SIZE - 1 && found[k] !== found[k + 1])
+      || (k + SIZE < found.length && found[k] !== found[k + SIZE]);
     const share = border ? 0.85 : 0.18 + 0.3 * Math.tanh(lead[k]);
     const tint = border ? ink : tints[found[k]];
     for (let c = 0; c < 3; c += 1) image.data[4 * k + c] = share * tint[c] + (1 - share) * paper[c];
@@ -91,7 +93,8 @@ function drawWeights(parameters) {
     const weight = parameters[parameter];
     line.style.stroke = `var(--${weight < 0 ? "negative" : "positive"})`;
     line.style.strokeDasharray = weight < 0 ? data.dashes : "none";
-    line.style.strokeWidth = data.thinnest + (data.widest - data.thinnest) * Math.abs(weight) / data.largest;
+    const share = Math.abs(weight) / data.largest;
+    line.style.strokeWidth = data.thinnest + (data.widest - data.thinnest) * share;
   }
 }
 
@@ -102,11 +105,13 @@ const epochs = Math.max(data.loss.length, data.epochs.at(-1), 1);
 const known = [...data.loss, ...data.held_out].filter(Number.isFinite);
 const low = Math.min(...known), high = Math.max(...known);
 const atEpoch = (epoch) => course.left + (course.right - course.left) * epoch / epochs;
-const atLoss = (loss) => course.bottom - (course.bottom - course.top) * (high > low ? (loss - low) / (high - low) : 0.5);
+const atLoss = (loss) => course.bottom
+  - (course.bottom - course.top) * (high > low ? (loss - low) / (high - low) : 0.5);
 
 function drawCourse() {
   const svg = byId("course");
-  element("path", { class: "axis", d: `M${course.left},${course.top}V${course.bottom}H${course.right}` }, svg);
+  const axes = `M${course.left},${course.top}V${course.bottom}H${course.right}`;
+  element("path", { class: "axis", d: axes }, svg);
   for (const [series, name] of [[data.loss, "loss"], [data.held_out, "held-out"]]) {
     const path = series.map((loss, k) => (Number.isFinite(loss)
       ? `${k && Number.isFinite(series[k - 1]) ? "L" : "M"}${atEpoch(k + 1)},${atLoss(loss)}` : "")).join("");
