@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 # every dependency comes as a wheel: nothing is compiled on the user's machine
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: $(PIP_ARGS)
 
-.PHONY: demo demos test test-slow lint types format bench figures docs clean
+.PHONY: demo demos test test-slow test-dev lint types format bench figures docs clean
 
 demo: $(VENV)/.demos
 	$(BIN)/python demos/main.py
@@ -16,10 +16,15 @@ demos: $(VENV)/.demos
 	$(BIN)/python demos/all.py
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto
 
+# soak tests and long fuzzing: some minutes
 test-slow: $(VENV)/.test
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -n auto -m slow
+
+# the whole suite in Python's development mode, every warning an error
+test-dev: $(VENV)/.test
+	$(BIN)/python -X dev -W error -m pytest -n auto
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -35,8 +40,10 @@ format: $(VENV)/.dev
 bench: $(VENV)/.test
 	$(BIN)/python -m benchmarks
 
-figures: $(VENV)/.demos
+# the figures that the README shows; the strip needs Chromium
+figures: $(VENV)/.test
 	$(BIN)/python -m docs.figures
+	$(BIN)/python -m docs.strip
 
 docs: $(VENV)/.docs
 	$(BIN)/python -m docs.build

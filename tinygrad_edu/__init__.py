@@ -25,8 +25,10 @@ if TYPE_CHECKING:
     from tinygrad_edu.checking import check_gradients as check_gradients
     from tinygrad_edu.compiler import compile as compile
     from tinygrad_edu.drawing import draw as draw
+    from tinygrad_edu.drawing import draw_network as draw_network
     from tinygrad_edu.drawing import explain as explain
     from tinygrad_edu.drawing import step_through as step_through
+    from tinygrad_edu.drawing import train_page as train_page
     from tinygrad_edu.expression import parse as parse
     from tinygrad_edu.nn import MLP as MLP
     from tinygrad_edu.training import fit as fit
@@ -38,11 +40,13 @@ _LAZY = {
     "check_gradients": "tinygrad_edu.checking",
     "compile": "tinygrad_edu.compiler",
     "draw": "tinygrad_edu.drawing",
+    "draw_network": "tinygrad_edu.drawing",
     "explain": "tinygrad_edu.drawing",
     "fit": "tinygrad_edu.training",
     "MLP": "tinygrad_edu.nn",
     "parse": "tinygrad_edu.expression",
     "step_through": "tinygrad_edu.drawing",
+    "train_page": "tinygrad_edu.drawing",
 }
 _ROOMS = {"checking", "compiler", "data", "drawing", "expression", "nn", "optim", "training"}
 
