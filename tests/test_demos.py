@@ -72,7 +72,7 @@ def test_a_demo_runs_and_draws(demos, name, tmp_path, capsys):
 
 
 def test_make_demo_draws_the_notes_figures_and_trains(demos, tmp_path, capsys):
-    demos("main").main(rows=40, epochs=1, eager=True, folder=str(tmp_path))
+    demos("main").main(rows=40, epochs=1, folder=str(tmp_path))
     printed = capsys.readouterr().out
     for row in ("x input 2 16", "y input 3 12", "z input 4 11", "f g * z 44 1"):
         assert re.search(row.replace("*", r"\*").replace(" ", " +"), printed)
