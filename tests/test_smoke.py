@@ -30,6 +30,15 @@ def test_star_import_hides_no_builtin() -> None:
     assert tinygrad_edu.sum([1.0, 2.0]) == 3.0
 
 
+def test_notebooks_show_pictures_of_graphs_and_models() -> None:
+    x = tinygrad_edu.Value(2.0, "x")
+    assert "<svg" in (x * x)._repr_svg_()
+    assert x._repr_svg_() is None
+    assert tinygrad_edu.functional.sum([x * float(i) for i in range(200)])._repr_svg_() is None
+    assert "<svg" in tinygrad_edu.MLP(2, [3, 1], seed=0)._repr_svg_()
+    assert tinygrad_edu.nn.Module()._repr_svg_() is None
+
+
 def test_the_command_line_draws_figure_2(tmp_path) -> None:
     figure = tmp_path / "figure2.svg"
     command = [sys.executable, "-m", "tinygrad_edu", "draw", "((x+y)+(x*y))*z", "x=2", "y=3", "z=4"]

@@ -170,6 +170,15 @@ class Module:
     def __repr__(self) -> str:
         return f"{type(self).__name__}({len(self.parameters())} parameters)"
 
+    def _repr_svg_(self) -> str | None:
+        """Draw the network where a notebook shows this model; others stay text."""
+        from tinygrad_edu.drawing import draw_network  # a floor above: loaded for a figure
+
+        try:
+            return draw_network(self).svg
+        except TypeError:  # not a network of layers
+            return None
+
 
 def _is_parameter(held: Any) -> bool:
     """A leaf that is no constant; what a compiler's symbols stand for is a parameter as well."""
