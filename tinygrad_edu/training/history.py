@@ -6,6 +6,7 @@ data and on held-out data, side by side, are what shows it.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
@@ -127,6 +128,16 @@ class History:
             axes.set_ylabel(name)
             axes.spines[["top", "right"]].set_visible(False)
         return figure
+
+    def _repr_png_(self) -> bytes | None:
+        """Show the plot where a notebook shows this history; text if there is nothing to plot."""
+        try:
+            figure = self.plot()
+        except (ImportError, ValueError):
+            return None
+        picture = io.BytesIO()
+        figure.savefig(picture, format="png", dpi=144)
+        return picture.getvalue()
 
     def __repr__(self) -> str:
         names = ("loss", "accuracy", "validation_loss", "validation_accuracy")
