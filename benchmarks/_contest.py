@@ -129,6 +129,7 @@ class Contest:
         self.tolerance = tolerance
         self.checked_calls = checked_calls
         self.least_calls = least_calls
+        self.clock = time.perf_counter
         self.contestants: list[Contestant] = []
         self.skipped: list[tuple[str, str]] = []
 
@@ -149,12 +150,21 @@ class Contest:
             Contestant(name, prepare, tuple(needs), threads, group, share, reference, note)
         )
 
-    def run(self, rounds: int = 9) -> Contest:
+    def run(self, rounds: int = 9, processor_time: bool = False) -> Contest:
         """Prepare, check and measure all contestants.
+
+        With ``processor_time``, count the time this process computed instead of the time that
+        passed, for machines that are busy with other things; several threads then make no sense,
+        and contestants with more than one are skipped.
 
         Raises:
             Disagreement: If two results differ by more than the tolerance.
         """
+        if processor_time:
+            self.clock = time.process_time
+            for contestant in [c for c in self.contestants if c.threads > 1]:
+                self.contestants.remove(contestant)
+                self.skipped.append((contestant.name, "several threads, in processor time"))
         self._prepare()
         gc.collect()
         gc.freeze()
@@ -175,7 +185,7 @@ class Contest:
                     continue
                 contestant.set_threads()
                 gc.collect()
-                contestant.seconds.append(_turn(contestant))
+                contestant.seconds.append(self._turn(contestant))
 
     def _prepare(self) -> None:
         ready: list[Contestant] = []
@@ -210,11 +220,19 @@ class Contest:
 
     def _warm_up(self, contestant: Contestant) -> None:
         contestant.set_threads()
-        once = _turn(contestant) * contestant.share
+        once = self._turn(contestant) * contestant.share
         while once * contestant.calls < TURN_SECONDS / 2:  # also warms caches and branch predictors
             contestant.calls = max(contestant.calls * 2, int(TURN_SECONDS / 2 / once))
-            once = _turn(contestant) * contestant.share
+            once = self._turn(contestant) * contestant.share
         contestant.calls = max(self.least_calls, round(TURN_SECONDS / once))
+
+    def _turn(self, contestant: Contestant) -> float:
+        run, calls, clock = contestant.run, contestant.calls, self.clock
+        assert run is not None
+        started = clock()
+        for _ in range(calls):
+            run()
+        return (clock() - started) / calls / contestant.share
 
     # --- results ---
 
@@ -244,8 +262,9 @@ class Contest:
                 ]
             )  # fmt: skip
         rows += [[name, "-", "", "", "", "", why] for name, why in self.skipped]
-        checked = f"results agree to {self.tolerance:g}"
-        return f"### {self.title}\n\n{markdown(rows)}\n\n({checked}; relative to the first row)\n"
+        clock = "wall time" if self.clock is time.perf_counter else "processor time"
+        footer = f"({clock}; results agree to {self.tolerance:g}; relative to the first row)"
+        return f"### {self.title}\n\n{markdown(rows)}\n\n{footer}\n"
 
     def record(self) -> dict[str, Any]:
         """Return the results as plain data, for ``--json``."""
@@ -264,15 +283,6 @@ class Contest:
             },
             "skipped": dict(self.skipped),
         }
-
-
-def _turn(contestant: Contestant) -> float:
-    run, calls = contestant.run, contestant.calls
-    assert run is not None
-    started = time.perf_counter()
-    for _ in range(calls):
-        run()
-    return (time.perf_counter() - started) / calls / contestant.share
 
 
 def _installed(module: str) -> bool:

@@ -3,8 +3,9 @@
 Training steps (forward, backward, update) of three networks and of the tiny GPT in ``demos/``, and
 four programs from the literature on automatic differentiation, on many rows at once. Everybody
 computes in float64. Contestants: this package compiled and node by node, micrograd where it has
-the operations, torch in eager mode with one and with two threads, numpy with backward passes
-written by hand, jax (``jit``) and casadi where they are installed.
+the operations, torch in eager mode (as its tutorials write it, with one and with two threads, and
+lean, without modules and optimizers), numpy with backward passes written by hand, jax (``jit``) and
+casadi where they are installed.
 
 Then: how long compiling takes, cold and from the cache on disk, each in a process of its own, and
 how tracing and differentiating grow with the length of a program.
@@ -35,7 +36,7 @@ from benchmarks._contest import (
 )
 
 COMPILED, EAGER, NUMPY, JAX, CASADI = "compiled", "eager", "numpy by hand", "jax jit", "casadi SX"
-TORCH, TORCH_TWO = "torch", "torch, two threads"
+TORCH, TORCH_LEAN, TORCH_TWO = "torch", "torch, lean", "torch, two threads"
 COMPILED_TWO = "compiled, two threads"
 RATE = 0.01
 ROWS = 1000
@@ -53,18 +54,22 @@ def _enter_all(contest: Contest, kind: str, *arguments: Any, two_threads: bool =
     contest.enter(COMPILED, partial(compiled, *arguments), needs=["numpy", "llvmlite"])
     if two_threads:
         contest.enter(
-            COMPILED_TWO, partial(compiled, *arguments, threads=2), needs=["numpy", "llvmlite"]
+            COMPILED_TWO,
+            partial(compiled, *arguments, threads=2),
+            needs=["numpy", "llvmlite"],
+            threads=2,
         )
     contest.enter(EAGER, partial(getattr(in_tinygrad, "eager_" + kind), *arguments))
-    for name, module, needs, threads in (
-        (TORCH, in_torch, ["torch"], 1),
-        (TORCH_TWO, in_torch, ["torch"], 2),
-        (NUMPY, in_numpy, ["numpy"], 1),
-        (JAX, in_jax, ["jax"], 1),
-        (CASADI, in_casadi, ["casadi", "numpy"], 1),
+    for name, module, prefix, needs, threads in (
+        (TORCH, in_torch, "", ["torch"], 1),
+        (TORCH_LEAN, in_torch, "lean_", ["torch"], 1),
+        (TORCH_TWO, in_torch, "", ["torch"], 2),
+        (NUMPY, in_numpy, "", ["numpy"], 1),
+        (JAX, in_jax, "", ["jax"], 1),
+        (CASADI, in_casadi, "", ["casadi", "numpy"], 1),
     ):
-        if hasattr(module, kind):
-            prepare = partial(getattr(module, kind), *arguments)
+        if hasattr(module, prefix + kind):
+            prepare = partial(getattr(module, prefix + kind), *arguments)
             contest.enter(name, prepare, needs=needs, threads=threads)
     return contest
 
@@ -387,6 +392,11 @@ def main(arguments: list[str] | None = None) -> None:
     names = [*CONTESTS, "compile-times", "growth"]
     parser.add_argument("--quick", action="store_true", help="three rounds instead of nine")
     parser.add_argument("--only", action="append", choices=names, help="may be repeated")
+    parser.add_argument(
+        "--processor-time",
+        action="store_true",
+        help="time spent computing instead of time passed, for a busy machine",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all numbers to FILE too")
     options = parser.parse_args(arguments)
     chosen = options.only or names
@@ -397,7 +407,7 @@ def main(arguments: list[str] | None = None) -> None:
     with tempfile.TemporaryDirectory() as cache:  # so that first calls are cold
         os.environ["XDG_CACHE_HOME"] = cache
         for name in [name for name in CONTESTS if name in chosen]:
-            contest = CONTESTS[name]().run(rounds=3 if options.quick else 9)
+            contest = CONTESTS[name]().run(3 if options.quick else 9, options.processor_time)
             print(contest.table(), flush=True)
             results["contests"][name] = contest.record()
             judged = [target.judge(contest) for target in TARGETS if target.work == name]

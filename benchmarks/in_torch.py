@@ -1,7 +1,7 @@
 """The programs in torch, eager mode, float64, as one writes them there: whole batches as tensors.
 
-Parameters are one tensor per matrix; gradients come from ``torch.autograd.grad`` and updates are
-made in place, which is a little faster than ``backward()`` and ``torch.optim.SGD``.
+The training steps come in two forms: as torch's tutorials have them (``nn.Sequential``,
+``backward()``, ``torch.optim``), and lean: bare tensors, ``torch.autograd.grad``, updates in place.
 """
 
 from __future__ import annotations
@@ -19,8 +19,60 @@ def _double(numbers: Any, requires_grad: bool = False) -> Any:
     return torch.tensor(numbers, dtype=torch.float64, requires_grad=requires_grad)
 
 
-def _parameters(layers: Sequence[Any]) -> list[Any]:
-    return [_double(part, requires_grad=True) for layer in layers for part in layer]
+# --- as the tutorials have it ---------------------------------------------------------------------
+
+
+def _sequential(layers: Sequence[Any]) -> Any:
+    import torch
+
+    modules: list[Any] = []
+    for weights, biases in layers:
+        linear = torch.nn.Linear(len(weights[0]), len(biases), dtype=torch.float64)
+        with torch.no_grad():
+            linear.weight.copy_(_double(weights))
+            linear.bias.copy_(_double(biases))
+        modules += [linear, torch.nn.ReLU()]
+    return torch.nn.Sequential(*modules[:-1])
+
+
+def _step(model: Any, objective: Callable[[], Any], rate: float) -> Callable[[], Any]:
+    import torch
+
+    optimizer = torch.optim.SGD(model.parameters(), lr=rate)
+
+    def step() -> Any:
+        loss = objective()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        return loss, [p.grad for p in model.parameters()]
+
+    return step
+
+
+def margin_step(layers: Sequence[Any], xs: Rows, ys: list[float], rate: float) -> Callable[[], Any]:
+    import torch
+
+    model, inputs, labels = _sequential(layers), _double(xs), _double(ys)
+
+    def objective() -> Any:
+        losses = torch.relu(1.0 - labels * model(inputs).squeeze(1))
+        return losses.mean() + L2 * sum((p * p).sum() for p in model.parameters())
+
+    return _step(model, objective, rate)
+
+
+def classifier_step(
+    layers: Sequence[Any], xs: Rows, ys: list[float], rate: float
+) -> Callable[[], Any]:
+    import torch
+
+    model, inputs, classes = _sequential(layers), _double(xs), _double(ys).long()
+    loss = torch.nn.CrossEntropyLoss()
+    return _step(model, lambda: loss(model(inputs), classes), rate)
+
+
+# --- lean -----------------------------------------------------------------------------------------
 
 
 def _mlp(parameters: Sequence[Any], x: Any) -> Any:
@@ -33,11 +85,15 @@ def _mlp(parameters: Sequence[Any], x: Any) -> Any:
     return x
 
 
-def _step(parameters: Sequence[Any], objective: Callable[[], Any], rate: float) -> Any:
+def _lean_step(
+    layers: Sequence[Any], objective: Callable[[Sequence[Any]], Any], rate: float
+) -> Callable[[], Any]:
     import torch
 
+    parameters = [_double(part, requires_grad=True) for layer in layers for part in layer]
+
     def step() -> Any:
-        loss = objective()
+        loss = objective(parameters)
         gradients = torch.autograd.grad(loss, parameters)
         with torch.no_grad():
             for p, g in zip(parameters, gradients):
@@ -47,26 +103,31 @@ def _step(parameters: Sequence[Any], objective: Callable[[], Any], rate: float) 
     return step
 
 
-def margin_step(layers: Sequence[Any], xs: Rows, ys: list[float], rate: float) -> Callable[[], Any]:
-    from torch.nn import functional as F
-
-    parameters, inputs, labels = _parameters(layers), _double(xs), _double(ys)
-
-    def objective() -> Any:
-        scores = _mlp(parameters, inputs).squeeze(1)
-        penalty = sum(p.square().sum() for p in parameters)
-        return F.relu(1.0 - labels * scores).mean() + L2 * penalty
-
-    return _step(parameters, objective, rate)
-
-
-def classifier_step(
+def lean_margin_step(
     layers: Sequence[Any], xs: Rows, ys: list[float], rate: float
 ) -> Callable[[], Any]:
     from torch.nn import functional as F
 
-    parameters, inputs, classes = _parameters(layers), _double(xs), _double(ys).long()
-    return _step(parameters, lambda: F.cross_entropy(_mlp(parameters, inputs), classes), rate)
+    inputs, labels = _double(xs), _double(ys)
+
+    def objective(parameters: Sequence[Any]) -> Any:
+        scores = _mlp(parameters, inputs).squeeze(1)
+        penalty = sum(p.square().sum() for p in parameters)
+        return F.relu(1.0 - labels * scores).mean() + L2 * penalty
+
+    return _lean_step(layers, objective, rate)
+
+
+def lean_classifier_step(
+    layers: Sequence[Any], xs: Rows, ys: list[float], rate: float
+) -> Callable[[], Any]:
+    from torch.nn import functional as F
+
+    inputs, classes = _double(xs), _double(ys).long()
+    return _lean_step(layers, lambda p: F.cross_entropy(_mlp(p, inputs), classes), rate)
+
+
+# --- the tiny GPT ---------------------------------------------------------------------------------
 
 
 def gpt_step(parameters: Sequence[float], tokens: Sequence[int], rate: float) -> Callable[[], Any]:

@@ -116,6 +116,7 @@ def test_training_steps(case: str) -> None:
         getattr(in_tinygrad, "eager_" + kind)(*arguments),
         getattr(in_tinygrad, kind)(*arguments),
         getattr(in_numpy, kind)(*arguments),
+        getattr(in_torch, "lean_" + kind)(*arguments),
     ]
     for _ in range(3):  # later steps are right only if the updates were
         expected = reference()
