@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 # every dependency comes as a wheel: nothing is compiled on the user's machine
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: $(PIP_ARGS)
 
-.PHONY: demo demos test test-slow test-dev lint types format bench figures docs clean
+.PHONY: demo demos test test-slow test-dev wheel lint types format bench figures docs clean
 
 demo: $(VENV)/.demos
 	$(BIN)/python demos/main.py
@@ -25,6 +25,10 @@ test-slow: $(VENV)/.test
 # the whole suite in Python's development mode, every warning an error
 test-dev: $(VENV)/.test
 	$(BIN)/python -X dev -W error -m pytest -n auto
+
+# build the wheel; try it in clean environments of the oldest and the newest Python found
+wheel: | $(BIN)/python
+	$(BIN)/python tools/check_wheel.py
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
