@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -17,8 +18,8 @@ from tinygrad_edu.compiler import compile
 from tinygrad_edu.compiler.kernel import Kernel
 from tinygrad_edu.compiler.layout import Request
 from tinygrad_edu.compiler.lowering import lower
+from tinygrad_edu.compiler.nests import factor
 from tinygrad_edu.compiler.program import Program
-from tinygrad_edu.compiler.structure import factor
 from tinygrad_edu.compiler.symbol import Symbol
 
 SLOW = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
@@ -72,7 +73,7 @@ def network(sizes, style, activation=functional.tanh):
 
     def f(p, x):
         start, h = 0, list(x)
-        for n, m in zip(sizes, sizes[1:]):
+        for n, m in pairwise(sizes):
             rows = [p[start + i * n : start + (i + 1) * n] for i in range(m)]
             biases = p[start + n * m : start + n * m + m]
             start += n * m + m
@@ -97,13 +98,13 @@ def network(sizes, style, activation=functional.tanh):
 
 
 def count(sizes):
-    return sum(n * m + m for n, m in zip(sizes, sizes[1:]))
+    return sum(n * m + m for n, m in pairwise(sizes))
 
 
 def by_hand(sizes, p, X):
     """Values and gradients by matrices, with the backward pass written out."""
     start, h, layers = 0, X, []
-    for n, m in zip(sizes, sizes[1:]):
+    for n, m in pairwise(sizes):
         W, b = p[start : start + n * m].reshape(m, n), p[start + n * m : start + n * m + m]
         layers.append((h, W))
         h = np.tanh(h @ W.T + b)
@@ -149,7 +150,7 @@ def test_code_does_not_grow_with_the_layer():
     for s in sizes:
         fast = compile(network(s, "dot"))
         fast.batch_value_and_grad(np.zeros(count(s)), np.zeros((2, s[0])))
-        code.append([e.kernel.statistics for e in fast._variants.values()][0])
+        code.append(next(e.kernel.statistics for e in fast._variants.values()))
     assert code[0].loops == code[1].loops
     assert code[1].code_bytes < 1.5 * code[0].code_bytes
 
@@ -281,7 +282,7 @@ def test_an_irregular_program_in_pieces():
     expected = grad(slow, values)
     assert_allclose(value, slow.data, rtol=1e-10)
     assert_allclose(gradient, expected, rtol=1e-9)
-    mapped, by_rows = compile(f).map_value_and_grad([x] * 3)
+    _, by_rows = compile(f).map_value_and_grad([x] * 3)
     assert_allclose(by_rows, [gradient] * 3, rtol=1e-9)
 
 

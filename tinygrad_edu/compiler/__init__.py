@@ -6,12 +6,16 @@ The rooms, in the order in which a program passes through them:
 ``gradient_program``     differentiate that list with the table's rules
 ``lowering``             write everything with the operations that native code has
 ``layout``               decide where each number lives
-``straight``             LLVM IR, one operation after the other
+``structure``, ``drafts``  find the loops; what is left is straight-line code
+``nests``                what loops and straight-line code are made of
+``loops``, ``contraction``, ``addresses``  LLVM IR for loop nests
+``straight``             LLVM IR for one operation after the other
 ``rows_ir``              the frame of programs over rows, one row per SIMD lane
 ``scalar_ir``, ``vector_math``  LLVM IR for single operations
 ``native``               machine code, and the cache of it on disk
 ``kernel``               all of the above for one program
-``arguments``, ``api``   what users see
+``arguments``, ``variant``, ``api``  what users see
+``objective``, ``steps_ir``, ``training``  training in native code, for ``fit(compiled=True)``
 """
 
 from __future__ import annotations

@@ -84,7 +84,7 @@ class Compiled:
 
         Called on symbols, that is, inside another function being compiled, it is inlined.
         """
-        if any([_holds_symbols(x) for x in args]):
+        if any(_holds_symbols(x) for x in args):
             return self.function(*args)
         variant = self._variant("value", args, ())
         return read_numbers(variant.outputs, self._run(variant, args))

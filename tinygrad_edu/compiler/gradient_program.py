@@ -7,7 +7,9 @@ Algorithm': visit the nodes from the last to the first, and add up what the read
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
+
 from tinygrad_edu import ops
 from tinygrad_edu.compiler.program import Program
 from tinygrad_edu.compiler.symbol import Symbol
@@ -54,10 +56,8 @@ def gradients(program: Program, output: int, inputs: Sequence[int]) -> list[int]
     return [_node(program, found.get(node, 0.0)) for node in inputs]
 
 
-def _partials(
-    program: Program, op: Op, node: int, operands: Sequence[int]
-) -> Sequence[float | int]:
-    """Return the partial derivatives of a node by its operands: numbers (floats) or nodes (ints)."""
+def _partials(program: Program, op: Op, node: int, operands: array[int]) -> Sequence[float | int]:
+    """Return the partial derivatives of a node: numbers (floats) or nodes (ints)."""
     if op is ops.mul:  # the two most frequent rules, without the detour over symbols
         return operands[::-1]
     if op is ops.dot and len(operands) % 2 == 0:

@@ -13,14 +13,17 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 from tinygrad_edu.compiler import native, rows_ir
+from tinygrad_edu.compiler.contraction import ContractionWriter
 from tinygrad_edu.compiler.layout import LANE, SHARED, Layout, Request, lay_out
 from tinygrad_edu.compiler.loops import NestWriter
+from tinygrad_edu.compiler.nests import Item
 from tinygrad_edu.compiler.scalar_ir import Writer
 from tinygrad_edu.compiler.straight import write_chunk
-from tinygrad_edu.compiler.structure import Finder, Item
+from tinygrad_edu.compiler.structure import Finder
 
 _MODULE = 6000  # operations per LLVM module: bounds the memory that LLVM takes
 
@@ -74,7 +77,7 @@ class Kernel:
         self._widths = list(request.widths)
         self._each, self._sums = len(layout.each), len(layout.sums)
         self._local = threading.local()
-        self._tables: Any = None
+        self._tables: Any = numpy.zeros(1, numpy.int32)
         self._shared_part = False
         self._sizes = (0, 0, 0)
         library = native.Library(self._compile(layout, request, loops))
@@ -100,10 +103,13 @@ class Kernel:
             nest = segment.nest
             writer: Writer
             if nest is not None:
-                writer = NestWriter(nest, self.lanes, width, request.strict, modules.helpers)
-                self.statistics.loops += 1
-                if writer.contraction:
+                arguments = (nest, self.lanes, width, request.strict, modules.helpers)
+                if nest.contraction:
+                    writer = ContractionWriter(*arguments)
                     scratch = max(scratch, nest.counts[-1])
+                else:
+                    writer = NestWriter(*arguments)
+                self.statistics.loops += 1
             else:
                 writer = Writer(request.strict, modules.helpers)
                 lanes = self.lanes if segment.place == LANE else 1
@@ -127,13 +133,11 @@ class Kernel:
                     finder.table_size,
                     names[LANE],
                     modules.helpers,
-                )  # fmt: skip
+                )
             )
         modules.flush()
         tables = [*finder.tables, numpy.array(sums, numpy.int32)]
-        self._tables = numpy.concatenate([numpy.zeros(0, numpy.int32), *tables])
-        if not len(self._tables):
-            self._tables = numpy.zeros(1, numpy.int32)
+        self._tables = numpy.concatenate([self._tables[:0], *tables, self._tables])
         self._sizes = (layout.tile_size * self.lanes, len(sums) * self.lanes, scratch * self.lanes)
         stats = self.statistics
         stats.code_bytes = sum(map(len, modules.objects))
@@ -183,7 +187,7 @@ class Kernel:
         bounds = [min(rows, self.lanes * (tiles * t // threads)) for t in range(threads + 1)]
         others = [
             _workers(threads).submit(self._part, addresses, begin, end)
-            for begin, end in zip(bounds[1:], bounds[2:])
+            for begin, end in pairwise(bounds[1:])
         ]
         totals = self._part(addresses, 0, bounds[1])
         for other in others:

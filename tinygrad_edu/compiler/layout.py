@@ -1,9 +1,9 @@
 """Where each number of a lowered program lives while compiled code runs.
 
-There are three places. A *constant* is written into the code. A *shared* number, one that depends on
-shared inputs alone, is computed once per call and lives in the array ``shared``. A *lane* number
-depends on the row at hand; the rows of a tile are computed together, so each such number has as many
-neighbouring doubles in the array ``tile`` as a tile has lanes.
+There are three places. A *constant* is written into the code. A *shared* number, one that depends
+on shared inputs alone, is computed once per call and lives in the array ``shared``. A *lane* number
+depends on the row at hand; the rows of a tile are computed together, so each such number has as
+many neighbouring doubles in the array ``tile`` as a tile has lanes.
 
     shared: [shared inputs | outputs, if nothing depends on rows | what segments hand each other]
     tile:   [row inputs | outputs per row | what segments hand each other]
@@ -12,8 +12,8 @@ neighbouring doubles in the array ``tile`` as a tile has lanes.
 
 from __future__ import annotations
 
-from collections import Counter
 from array import array
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 

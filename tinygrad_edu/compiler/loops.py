@@ -9,216 +9,34 @@ addresses step by 0 or 1, or along the terms of a sum, which adds the terms in a
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
 
+from tinygrad_edu.compiler.addresses import Index, Iteration, LoopWriter
 from tinygrad_edu.compiler.layout import CONST, LANE, SHARED
-from tinygrad_edu.compiler.scalar_ir import Writer, double, kind
+from tinygrad_edu.compiler.nests import LOCAL, Nest, Ref, Step
+from tinygrad_edu.compiler.scalar_ir import double, kind
 from tinygrad_edu.compiler.straight import accumulate, active_lanes
-from tinygrad_edu.compiler.structure import LOCAL, Nest, Ref, Step, contractible
 
 _UNROLLED = 8  # sums of up to so many terms are written out
 
 
-@dataclass(frozen=True, slots=True)
-class Index:
-    """A counter's value: a name of the IR, or nothing, plus a constant."""
-
-    name: str = ""
-    offset: int = 0
-
-    def plus(self, offset: int) -> Index:
-        return Index(self.name, self.offset + offset)
-
-
-@dataclass(frozen=True, slots=True)
-class Iteration:
-    """One member of a bundle: an index per counter, and how many lanes it has."""
-
-    at: tuple[Index, ...]
-    lanes: int
-
-
-class NestWriter(Writer):
+class NestWriter(LoopWriter):
     """Writes one nest as the body of a function.
 
     Args:
-        lanes: Rows per tile; 1 without rows.
-        width: Doubles per vector register.
+        nest: What to write.
+        tile, width: See ``LoopWriter``.
     """
 
     def __init__(
-        self, nest: Nest, lanes: int, width: int, strict: bool, helpers: dict[str, str]
+        self, nest: Nest, tile: int, width: int, strict: bool, helpers: dict[str, str]
     ) -> None:
-        super().__init__(strict, helpers)
+        super().__init__(tile, width, strict, helpers)
         self.nest = nest
-        self.tile = lanes
-        self.width = width
-        self.block = "entry"
-        self.labels = 0
-        self.scopes: list[dict[tuple[object, ...], str]] = [{}]
-        self.label("entry")
         self._plan()
-        if any(s.is_sum for s in nest.steps) and not self.contraction:
-            active_lanes(self, lanes)
-        if self.contraction:
-            self._contract()
-        else:
-            self._level(0, [()], self.tile if nest.place == LANE else 1)
+        if any(s.is_sum for s in nest.steps):
+            active_lanes(self, tile)
+        self._level(0, [()], tile if nest.place == LANE else 1)
         self.say("ret void")
-
-    # --- control flow ---
-
-    def loop(
-        self,
-        count: int,
-        step: int,
-        carried: list[tuple[str, str]],
-        body: Callable[[Index, list[str]], list[str]],
-        limit: str = "",
-    ) -> list[str]:
-        """Write ``for i in range(0, count, step)`` with values handed from turn to turn.
-
-        Args:
-            count: A multiple of ``step``; or 0 if ``limit`` names the count.
-            step: Increment of the index.
-            carried: The type and the first value of each carried value.
-            body: Writes the body, given the index and the carried values; returns the new ones.
-            limit: The name of a count known only at run time; at least 1.
-
-        Returns:
-            The carried values after the loop.
-        """
-        if count == step and not limit:
-            return body(Index(), [first for _, first in carried])
-        self.labels += 1
-        number = self.labels
-        head = f"loop{number}"
-        before = self.block
-        self.say(f"br label %{head}")
-        self.label(head)
-        self.block = head
-        place = len(self.lines)
-        index = f"%i{number}"
-        phis = [f"%c{number}.{n}" for n in range(len(carried))]
-        self.scopes.append({})
-        after = body(Index(index), phis)
-        self.scopes.pop()
-        following = self.let(f"add nuw nsw i64 {index}, {step}")
-        more = self.let(f"icmp ult i64 {following}, {limit or count}")
-        lines = [f"  {index} = phi i64 [ 0, %{before} ], [ {following}, %{self.block} ]"]
-        for phi, (ty, first), last in zip(phis, carried, after):
-            lines.append(f"  {phi} = phi {ty} [ {first}, %{before} ], [ {last}, %{self.block} ]")
-        self.lines[place:place] = lines
-        done = f"done{number}"
-        self.say(f"br i1 {more}, label %{head}, label %{done}")
-        self.label(done)
-        self.block = done
-        return after
-
-    def truth(self, value: str, lanes: int) -> str:
-        if value in self.masks:
-            return self.masks[value]
-        return self.known(
-            ("truth", value),
-            lambda: self.let(f"fcmp une {kind(lanes)} {value}, {self.literal(0.0, lanes)}"),
-        )
-
-    # --- addresses and loads ---
-
-    def known(self, key: tuple[object, ...], make: Callable[[], str]) -> str:
-        """Return what an enclosing scope already has under ``key``, or make it here."""
-        for scope in reversed(self.scopes):
-            if key in scope:
-                return scope[key]
-        name = self.scopes[-1][key] = make()
-        return name
-
-    def position(
-        self, ref: Ref, at: tuple[Index, ...], terms: tuple[Index, ...], scale: int
-    ) -> Index:
-        """Return ``scale`` times the address that a reference has at these counters."""
-        base = ref.base
-        parts: dict[str, int] = {}
-        for index, stride in (*zip(at, ref.strides), *zip(terms, ref.inner)):
-            base += index.offset * stride
-            if index.name and stride:
-                parts[index.name] = parts.get(index.name, 0) + stride
-        name = ""
-        for part, stride in parts.items():
-            if stride == 0:
-                continue
-            factor = stride * scale
-            product = part
-            if factor != 1:
-                product = self.known(
-                    ("mul", part, factor),
-                    lambda p=part, f=factor: self.let(f"mul nsw i64 {p}, {f}"),
-                )
-            if name:
-                name = self.known(
-                    ("add", name, product),
-                    lambda a=name, b=product: self.let(f"add nsw i64 {a}, {b}"),
-                )
-            else:
-                name = product
-        if ref.table is not None:
-            where = self.position(ref.table, at, terms, 1)
-            entry = self.known(("entry", where), lambda: self._entry(where))
-            if scale != 1:
-                entry = self.known(
-                    ("mul", entry, scale), lambda: self.let(f"mul nsw i64 {entry}, {scale}")
-                )
-            name = self.let(f"add nsw i64 {name}, {entry}") if name else entry
-        return Index(name, base * scale)
-
-    def _entry(self, where: Index) -> str:
-        pointer = self.let(f"getelementptr i32, ptr %tables, i64 {self.number(where)}")
-        return self.let(f"sext i32 {self.let(f'load i32, ptr {pointer}')} to i64")
-
-    def number(self, index: Index) -> str:
-        """Return an index as one operand of an instruction."""
-        if not index.name or not index.offset:
-            return index.name or str(index.offset)
-        return self.known(
-            ("add", index), lambda: self.let(f"add nsw i64 {index.name}, {index.offset}")
-        )
-
-    def pointer(self, array: str, index: Index) -> str:
-        """Return the address of an element, the constant part of its index last."""
-        if index.name:
-            array = self.known(
-                ("ptr", array, index.name), lambda a=array: self.address(a, index.name)
-            )
-        return self.address(array, index.offset)
-
-    def fetch(
-        self, ref: Ref, iteration: Iteration, terms: tuple[Index, ...] = (), axis: int = 0
-    ) -> str:
-        """Load an operand as one vector with the lanes of the iteration.
-
-        Args:
-            ref: Where it is, in memory.
-            iteration: At which counters.
-            terms: At which counters of the terms.
-            axis: How far the address steps from lane to lane, without rows: 0 or 1.
-        """
-        lanes = iteration.lanes
-        scale = self.tile if ref.place == LANE else 1
-        array = "%tile" if ref.place == LANE else "%shared"
-        index = self.position(ref, iteration.at, terms, scale)
-        if ref.place == LANE or (axis and lanes > 1):
-            return self.known(
-                ("load", array, index, lanes),
-                lambda: self.let(f"load {kind(lanes)}, ptr {self.pointer(array, index)}, align 8"),
-            )
-        scalar = self.known(
-            ("load", array, index, 1),
-            lambda: self.let(f"load double, ptr {self.pointer(array, index)}, align 8"),
-        )
-        if lanes == 1:
-            return scalar
-        return self.known(("splat", scalar, lanes), lambda: self.splat(scalar, lanes))
 
     # --- planning ---
 
@@ -227,7 +45,6 @@ class NestWriter(Writer):
         nest = self.nest
         self.axis = -1  # the counter along which vectors run, without rows
         self.along_terms = False
-        self.contraction = nest.place == LANE and contractible(nest)
         sums = [s for s in nest.steps if s.terms]
         if nest.place == SHARED:
             candidates = [
@@ -317,18 +134,29 @@ class NestWriter(Writer):
             if not whole:
                 continue
 
-            def body(i: Index, _: list[str], piece: int = piece, start: int = start) -> list[str]:
-                if j == self.axis:
-                    each = min(piece, self.width)
-                    offsets = range(0, piece, each)
-                else:
-                    each, offsets = lanes, range(piece)
-                wider = [(*at, i.plus(start + o)) for at in bundle for o in offsets]
-                self._level(j + 1, wider, each)
-                return []
-
-            self.loop(whole, piece, [], body)
+            self._piece(j, bundle, lanes, start, whole, piece)
             start += whole
+
+    def _piece(
+        self,
+        j: int,
+        bundle: list[tuple[Index, ...]],
+        lanes: int,
+        start: int,
+        whole: int,
+        piece: int,
+    ) -> None:
+        """Write a part of the loop of counter ``j`` that takes ``piece`` iterations at a time."""
+        each, offsets = lanes, range(piece)
+        if j == self.axis:
+            each = min(piece, self.width)
+            offsets = range(0, piece, each)
+
+        def body(i: Index) -> None:
+            wider = [(*at, i.plus(start + o)) for at in bundle for o in offsets]
+            self._level(j + 1, wider, each)
+
+        self.repeat(whole, body, piece)
 
     def _body(self, bundle: list[Iteration]) -> None:
         values: list[list[str]] = []
@@ -386,11 +214,11 @@ class NestWriter(Writer):
                     axis = ref.strides[self.axis] if self.axis >= 0 else 0
                     numbers.append(self.fetch(ref, wide, terms, ref.inner[-1] if lanes else axis))
                 if step.name == "chain":
-                    after.append(self.multiply_add(*numbers, total, wide.lanes))
+                    after.append(self.multiply_add(numbers[0], numbers[1], total, wide.lanes))
                 elif step.name == "total":
                     after.append(self.operation("add", [total, *numbers], wide.lanes))
                 else:
-                    after.append(self.maximum(total, *numbers, wide.lanes))
+                    after.append(self.maximum(total, numbers[0], wide.lanes))
             return after
 
         def nested(p: int, terms: tuple[Index, ...], totals: list[str]) -> list[str]:
@@ -469,126 +297,3 @@ class NestWriter(Writer):
         array = "%tile" if ref.place == LANE else "%shared"
         found = self.let(f"load double, ptr {self.pointer(array, where)}, align 8")
         return self.let(f"select i1 {valid}, double {found}, double {double(math.nan)}")
-
-    # --- contractions over the rows of a tile ---
-
-    def _contract(self) -> None:
-        """Write ``totals[i, k] += sum over rows of a[i, row] * b[k, row]``.
-
-        The slots of ``b`` are turned into rows first, so that vectors run along ``k`` and each
-        ``a`` is a broadcast: no sums across lanes are left to do.
-        """
-        nest = self.nest
-        step = nest.steps[0]
-        result = step.result
-        assert result is not None
-        a, b = step.operands[-2:]
-        last = len(nest.counts) - 1
-        if b.strides[last] != 1:
-            a, b = b, a
-        count = nest.counts[last]
-        outer = nest.counts[:-1]
-        # which slots b runs over, for each setting of the outer counters and the terms
-        moves = [j for j in range(last) if b.strides[j]]
-        terms = step.terms
-
-        def copy(at: tuple[Index, ...], inner: tuple[Index, ...]) -> None:
-            first = self.position(Ref(LANE, b.base, b.strides, b.inner), at, inner, self.tile)
-            self.say(
-                f"call void @rows_out(ptr %scratch, i64 {count}, i64 %count, "
-                f"ptr {self.pointer('%tile', first)})"
-            )
-
-        self.helpers["@rows_out"] = ""
-        free = [j for j in range(last) if j not in moves]
-        jam = max(free, key=lambda j: outer[j]) if free else -1
-        jam_count = 4 if jam >= 0 else 1
-
-        def inside(at: dict[int, Index], inner: tuple[Index, ...], p: int, bundle: int) -> None:
-            """Loop over the counters on which b does not depend, then over vectors of k."""
-            if p < len(free):
-                j = free[p]
-                sizes = [jam_count, outer[j] % jam_count] if j == jam else [1]
-                start = 0
-                for size in sizes:
-                    whole = (outer[j] - start) // size * size if size else 0
-                    if whole:
-
-                        def body(
-                            i: Index, _: list[str], size: int = size, start: int = start
-                        ) -> list[str]:
-                            wider = bundle * size if j == jam else bundle
-                            inside({**at, j: i.plus(start)}, inner, p + 1, wider)
-                            return []
-
-                        self.loop(whole, size, [], body)
-                        start += whole
-                return
-            start = 0
-            for piece in (4 * self.width, 2 * self.width, self.width, 4, 2, 1):
-                whole = (count - start) // piece * piece
-                if whole:
-                    self.loop(
-                        whole, piece, [],
-                        lambda k, _, piece=piece, start=start: block(at, inner, bundle, k.plus(start), piece),
-                    )  # fmt: skip
-                    start += whole
-
-        def block(
-            at: dict[int, Index], inner: tuple[Index, ...], bundle: int, k: Index, piece: int
-        ) -> list[str]:
-            lanes = min(piece, self.width)
-            offsets = range(0, piece, lanes)
-            ty = kind(lanes)
-            rows = []
-            for u in range(bundle):
-                setting = [at.get(j, Index()) for j in range(last)]
-                if jam >= 0:
-                    setting[jam] = setting[jam].plus(u)
-                rows.append(tuple(setting))
-            places = [
-                [self.position(result, (*row, k.plus(o)), (), 1) for o in offsets] for row in rows
-            ]
-            pointers = [[self.pointer("%totals", p) for p in line] for line in places]
-            held = [self.let(f"load {ty}, ptr {p}, align 8") for line in pointers for p in line]
-
-            def body(row: Index, totals: list[str]) -> list[str]:
-                start = self.position(Ref(LANE, 0, (count, 1)), (row, k), (), 1)
-                vectors = [
-                    self.let(f"load {ty}, ptr {self.pointer('%scratch', start.plus(o))}, align 8")
-                    for o in offsets
-                ]
-                after = []
-                for u, setting in enumerate(rows):
-                    where = self.position(a, (*setting, Index()), inner, self.tile)
-                    pointer = self.address(self.pointer("%tile", where), row.name or row.offset)
-                    scalar = self.let(f"load double, ptr {pointer}, align 8")
-                    wide = self.splat(scalar, lanes)
-                    for v, vector in enumerate(vectors):
-                        total = totals[u * len(vectors) + v]
-                        after.append(self.multiply_add(wide, vector, total, lanes))
-                return after
-
-            sums = self.loop(0, 1, [(ty, h) for h in held], body, limit="%count")
-            for p, value in zip((p for line in pointers for p in line), sums):
-                self.say(f"store {ty} {value}, ptr {p}, align 8")
-            return []
-
-        def outside(p: int, at: dict[int, Index]) -> None:
-            """Loop over the counters that move b, then over its terms, and copy b."""
-            if p < len(moves):
-                self.loop(
-                    outer[moves[p]], 1, [], lambda i, _: outside(p + 1, {**at, moves[p]: i}) or []
-                )
-                return
-            over_terms(at, ())
-
-        def over_terms(at: dict[int, Index], inner: tuple[Index, ...]) -> None:
-            if len(inner) < len(terms):
-                self.loop(terms[len(inner)], 1, [], lambda k, _: over_terms(at, (*inner, k)) or [])
-                return
-            full = tuple(at.get(j, Index()) for j in range(last))
-            copy((*full, Index()), inner)
-            inside(at, inner, 0, 1)
-
-        outside(0, {})

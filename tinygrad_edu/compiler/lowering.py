@@ -1,9 +1,9 @@
 """Lowering: from the rows of the table to the few operations that native code has.
 
 One pass over the traced program drops what no output needs, writes operations out by their
-``formula``, and collects chains of additions into n-ary operations: ``((b + w1*x1) + w2*x2)``, whose
-inner results nobody else reads, becomes one ``chain`` of products with start ``b``. The order of
-the additions is kept, so results stay the same bit for bit.
+``formula``, and collects chains of additions into n-ary operations: ``((b + w1*x1) + w2*x2)``,
+whose inner results nobody else reads, becomes one ``chain`` of products with start ``b``. The order
+of the additions is kept, so results stay the same bit for bit.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tinygrad_edu.compiler.symbol import Symbol
 from tinygrad_edu.operation import Op
 
 
-def _never(*operands: float) -> float:
+def _never(*operands: float) -> Any:
     raise NotImplementedError("a lowered operation runs in compiled code alone")
 
 
@@ -117,7 +117,7 @@ class _Lowering:
         self._find_usage(outputs)
 
     def _find_usage(self, outputs: Sequence[int]) -> None:
-        """Count readers (0, 1, or 2 for more); mark sums and products that their reader takes in."""
+        """Count readers (0, 1, 2 for more); mark sums and products that their reader takes in."""
         source = self.source
         self.readers = readers = bytearray(len(source))
         self.inner = inner = bytearray(len(source))

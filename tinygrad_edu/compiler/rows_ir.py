@@ -10,8 +10,8 @@ from __future__ import annotations
 from tinygrad_edu.compiler.scalar_ir import Writer, double
 
 _BLOCK = 8
-# what every segment gets: numbers shared by all rows, those of the tile's rows, how many of its lanes
-# hold a row, index tables, partial sums, sums over rows, and space for a transposed copy
+# what every segment gets: numbers shared by all rows, those of the tile's rows, how many of its
+# lanes hold a row, index tables, partial sums, sums over rows, and space for a transposed copy
 RECEIVED = (
     "ptr noalias %shared, ptr noalias %tile, i64 %count, ptr noalias %tables, ptr noalias %sums, "
     "ptr noalias %totals, ptr noalias %scratch"

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 from tinygrad_edu.compiler.layout import CONST, LANE, Layout
 from tinygrad_edu.compiler.lowering import CHAIN
-from tinygrad_edu.compiler.structure import Item
+from tinygrad_edu.compiler.nests import Item
 from tinygrad_edu.compiler.scalar_ir import Writer, kind
 
 _NEAR = 96  # a value not used for so many operations is loaded again
@@ -45,7 +45,7 @@ def write_chunk(
         values[node] = scalar
         return scalar
 
-    for now, item in enumerate(items):  # noqa: B007 - value() reads it
+    for now, item in enumerate(items):
         node = item.node
         op = program.op(node)
         assert op is not None

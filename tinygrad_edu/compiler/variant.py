@@ -63,9 +63,9 @@ class Variant:
         self.name = getattr(function, "__name__", "function")
         # 1. Run the function on symbols.
         program = self._program = Program()
-        leaves: list[list[Symbol]] = []
-        for shape in shapes:
-            leaves.append([Symbol(program, program.add_input()) for _ in range(shape.size)])
+        leaves = [
+            [Symbol(program, program.add_input()) for _ in range(shape.size)] for shape in shapes
+        ]
         arguments = [build(shape, iter(nodes)) for shape, nodes in zip(shapes, leaves)]
         vector = leaves.pop() if question == "hvp" else []
         result = function(*arguments[: len(leaves)])

@@ -201,17 +201,11 @@ def _log(w: _Lanes, x: str) -> str:
     # 3. The ends.
     y = w.pick(w.compare("oeq", x, w.number(math.inf)), x, y)
     y = w.pick(w.compare("oeq", x, w.number(0.0)), w.number(-math.inf), y)
-    return w.pick(
-        w.compare("uge", x, w.number(0.0)), w.do("fadd", y, _nan_of(w, x)), w.number(math.nan)
-    )
-
-
-def _nan_of(w: _Lanes, x: str) -> str:
-    return w.pick(w.compare("uno", x, x), x, w.number(0.0))
+    return w.pick(w.compare("oge", x, w.number(0.0)), y, w.number(math.nan))
 
 
 def _log1p(w: _Lanes, x: str) -> str:
-    """With u = 1 + x, rounded: log u + (x - (u - 1)) / u, the second term for what rounding lost."""
+    """With u = 1 + x, rounded: log u + (x - (u - 1)) / u; the second term is what rounding lost."""
     u = w.do("fadd", x, w.number(1.0))
     lost = w.do("fsub", x, w.do("fsub", u, w.number(1.0)))
     y = w.do("fadd", w.call("log", u), w.do("fdiv", lost, u))
