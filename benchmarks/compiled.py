@@ -247,14 +247,18 @@ TARGETS = [
 # --- compile times and growth ---------------------------------------------------------------------
 
 
-def first_call(name: str) -> dict[str, float]:
+CLOCKS = {"wall": time.perf_counter, "processor": time.process_time}
+
+
+def first_call(name: str, clock: str) -> dict[str, float]:
     """In a fresh process: the seconds from ``compile()`` to the first result, and the next call."""
+    now = CLOCKS[clock]
     from benchmarks import in_tinygrad  # imports of numpy and llvmlite are not compile time
     from tinygrad_edu.compiler import native
 
     native.llvm()
     if name == "gpt, every length":
-        return _first_gpt_steps()
+        return _first_gpt_steps(now)
     if name.startswith("irregular"):
         run = _irregular(int(name.split()[1].replace(",", "")))
     else:
@@ -266,28 +270,28 @@ def first_call(name: str) -> dict[str, float]:
         kind = in_tinygrad.margin_step if n == 100 else in_tinygrad.classifier_step
         data = programs.two_moons(n, 1) if n == 100 else programs.images(n, sizes[0], 10, 1)
         run = kind(programs.initial_layers(sizes, 2), *data, RATE)
-    started = time.perf_counter()
+    started = now()
     run()
-    first = time.perf_counter() - started
+    first = now() - started
     run()
-    return {"first": first, "next": time.perf_counter() - started - first}
+    return {"first": first, "next": now() - started - first}
 
 
-def _first_gpt_steps() -> dict[str, float]:
+def _first_gpt_steps(now: Callable[[], float]) -> dict[str, float]:
     import random
 
     from demos import gpt
 
     parameters = gpt.initial_parameters(random.Random(1))
     lengths = sorted({len(name) for name in gpt.read_names()})
-    started = time.perf_counter()
+    started = now()
     trainer = gpt.Compiled(parameters)
     for n in lengths:
         trainer.step(gpt.encode("a" * n), RATE)
-    first = time.perf_counter() - started
+    first = now() - started
     for n in lengths:
         trainer.step(gpt.encode("a" * n), RATE)
-    return {"first": first, "next": time.perf_counter() - started - first}
+    return {"first": first, "next": now() - started - first}
 
 
 def _irregular(operations: int) -> Callable[[], Any]:
@@ -312,7 +316,7 @@ COMPILE_TARGETS = {
 }
 
 
-def compile_times(quick: bool) -> tuple[str, dict[str, Any]]:
+def compile_times(quick: bool, clock: str) -> tuple[str, dict[str, Any]]:
     rows = [["program, value and gradient", "cold", "target", "met", "from disk", "next call"]]
     found = {}
     for name, target in COMPILE_TARGETS.items():
@@ -320,22 +324,23 @@ def compile_times(quick: bool) -> tuple[str, dict[str, Any]]:
             continue
         with tempfile.TemporaryDirectory() as cache:
             here = "benchmarks.compiled:first_call"
-            cold = in_fresh_process(here, name, XDG_CACHE_HOME=cache)
-            warm = in_fresh_process(here, name, XDG_CACHE_HOME=cache)
+            cold = in_fresh_process(here, name, clock, XDG_CACHE_HOME=cache)
+            warm = in_fresh_process(here, name, clock, XDG_CACHE_HOME=cache)
         found[name] = {"cold": cold["first"], "warm": warm["first"], "next": warm["next"]}
         times = [duration(cold["first"]), f"{target:g} s"]
         times += ["yes" if cold["first"] < target else "**no**"]
         rows.append([name, *times, duration(warm["first"]), duration(warm["next"])])
-    title = "### From compile() to the first result (tracing included)"
+    title = f"### From compile() to the first result, tracing included ({clock} time)"
     return f"{title}\n\n{markdown(rows)}\n", found
 
 
-def growth(kind: str, operations: int) -> dict[str, float]:
+def growth(kind: str, operations: int, clock: str) -> dict[str, float]:
     """In a fresh process: trace a program of about so many operations and differentiate it."""
     from tinygrad_edu.compiler.gradient_program import gradients
     from tinygrad_edu.compiler.program import Program
     from tinygrad_edu.compiler.symbol import Symbol
 
+    now = CLOCKS[clock]
     regular = kind == "recurrence"
     function = (
         programs.recurrence(operations)
@@ -345,38 +350,41 @@ def growth(kind: str, operations: int) -> dict[str, float]:
     program = Program()
     symbols = [Symbol(program, program.add_input()) for _ in range(2 if regular else 100)]
     memory = resident_peak(reset=True)
-    started = time.perf_counter()
+    started = now()
     output = function(*symbols) if regular else function(symbols)
-    traced = time.perf_counter() - started
+    traced = now() - started
     traced_memory = resident_peak() - memory
     count = len(program)
-    started = time.perf_counter()
+    started = now()
     gradients(program, output.index, [s.index for s in symbols])
+    gradient = now() - started
     return {
         "operations": count,
         "trace": traced,
         "bytes": traced_memory / count,
-        "gradient": time.perf_counter() - started,
+        "gradient": gradient,
         "gradient operations": len(program) - count,
+        "bytes with gradient": (resident_peak() - memory) / count,
     }
 
 
-def growth_curves(quick: bool) -> tuple[str, list[dict[str, Any]]]:
+def growth_curves(quick: bool, clock: str) -> tuple[str, list[dict[str, Any]]]:
     rows = [["program", "operations", "trace", "each", "memory each", "gradient", "each"]]
+    rows[0].append("memory each, both")
     found = []
     for kind in ("recurrence", "random graph"):
         for operations in (1_000, 10_000, 100_000, 1_000_000)[: 3 if quick else 4]:
-            got = in_fresh_process("benchmarks.compiled:growth", kind, operations)
+            got = in_fresh_process("benchmarks.compiled:growth", kind, operations, clock)
             found.append({"kind": kind, **got})
             n = got["operations"]
             rows.append(
                 [
                     kind, f"{n:,}", duration(got["trace"]), duration(got["trace"] / n),
                     f"{got['bytes']:.0f} B", duration(got["gradient"]),
-                    duration(got["gradient"] / n),
+                    duration(got["gradient"] / n), f"{got['bytes with gradient']:.0f} B",
                 ]
             )  # fmt: skip
-    title = "### Growth: tracing, and differentiating the trace (target: 300 B per operation)"
+    title = f"### Growth of the trace and its gradient ({clock} time; target: 300 B per operation)"
     return f"{title}\n\n{markdown(rows)}\n", found
 
 
@@ -414,7 +422,9 @@ def main(arguments: list[str] | None = None) -> None:
             verdicts += [row for row in judged if row is not None]
     for name, measure in (("compile-times", compile_times), ("growth", growth_curves)):
         if name in chosen:
-            table, results[name] = measure(options.quick)
+            table, results[name] = measure(
+                options.quick, "processor" if options.processor_time else "wall"
+            )
             print(table, flush=True)
     if len(verdicts) > 1:
         print(f"### Targets\n\n{markdown(verdicts)}\n")
