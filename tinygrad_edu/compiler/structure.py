@@ -21,7 +21,7 @@ from tinygrad_edu.compiler.nests import FOLDED, Segment
 CHUNK = 1500  # operations of straight-line code in one function
 _LONG = 8  # operands from which on a sum in straight-line code is added up term by term
 _FEWEST = 8  # a group with fewer members than this is not worth a loop,
-_LIGHTEST = 16  # nor is a group of sums with less work than this
+_LIGHTEST = 16  # nor is a group of sums with fewer operands than this
 _REGULAR = 0.5  # with less of the work than this in loops, a program is straight-line code
 
 
@@ -31,20 +31,11 @@ class Finder(Drafting):
     def schedule(self) -> list[Segment]:
         """Return the segments in an order in which they can run, shared ones first."""
         np = self.np
-        nodes = np.nonzero(self.codes > 1)[0]
-        groups: list[Any] = [nodes[self.place[nodes] == kind] for kind in (SHARED, LANE)]
-        if self.loops and len(nodes):
-            depth = self._depths()
-            arity = np.diff(self.starts)
-            keys = (arity[nodes], self.codes[nodes], depth[nodes], self.place[nodes])
-            order = nodes[np.lexsort(keys)]
-            key = np.stack([self.place[order], depth[order], self.codes[order], arity[order]])
-            cuts = np.nonzero((key[:, 1:] != key[:, :-1]).any(axis=0))[0] + 1
-            found = [part for g in np.split(order, cuts) for part in self._split_by_places(g)]
-            regular = sum(self._work(g) for g in found if self._worthwhile(g))
-            self.loops = regular >= _REGULAR * self._work(nodes)
-            if self.loops:
-                groups = found
+        nodes = np.nonzero(self.codes > 1)[0].astype(np.int32)
+        groups = self._groups(nodes) if self.loops and len(nodes) else []
+        self.loops = bool(groups)
+        if not groups:
+            groups = [nodes[self.place[nodes] == kind] for kind in (SHARED, LANE)]
         segments: list[Segment] = []
         pending: list[Any] = []  # single nodes waiting for their chunk
 
@@ -84,13 +75,44 @@ class Finder(Drafting):
             segments[i].nest = self._finish(draft)
         return segments
 
+    def _groups(self, nodes: Any) -> list[Any]:
+        """Group nodes by place, depth, kind and number of operands, in the order of depth.
+
+        Returns:
+            Nothing, if so little is regular that the program is better left straight-line code.
+        """
+        np = self.np
+        depth = self._depths()[nodes]
+        arity = (self.starts[nodes + 1] - self.starts[nodes]).astype(np.int32)
+        place, code = self.place[nodes], self.codes[nodes]
+        order = np.lexsort((arity, code, depth, place))
+        change = np.zeros(len(nodes), bool)
+        change[0] = True
+        for key in (place, depth, code, arity):
+            change[1:] |= key[order[1:]] != key[order[:-1]]
+        first = np.nonzero(change)[0]
+        work = np.maximum(1, arity // 2)[order]
+        size, total = np.diff(first, append=len(nodes)), np.add.reduceat(work, first)
+        folded = np.array([name in FOLDED for name in self.names])[code[order[first]]]
+        operands = np.add.reduceat(arity[order], first)
+        likely = (size >= _FEWEST) | (folded & (operands >= _LIGHTEST))
+        if total[likely].sum() < _REGULAR * total.sum():
+            return []
+        groups = []
+        regular = 0
+        for group, promising in zip(np.split(nodes[order], first[1:]), likely.tolist()):
+            parts = self._split_by_places(group) if promising else [group]
+            groups += parts
+            regular += sum(self._work(part) for part in parts if self._worthwhile(part))
+        return groups if regular >= _REGULAR * total.sum() else []
+
     def mark_stored(self, segments: list[Segment]) -> bytearray:
         """Mark the nodes that must be in memory: outputs, and what another segment reads.
 
         Results that stay in registers of their loop are noted in its steps, too.
         """
         np = self.np
-        readers = np.repeat(np.arange(len(self.codes)), np.diff(self.starts))
+        readers = np.repeat(np.arange(len(self.codes), dtype=np.int32), np.diff(self.starts))
         outside = self.ready[readers] != self.ready[self.flat]
         stored = np.zeros(len(self.codes), np.uint8)
         stored[self.flat[outside]] = 1
@@ -118,15 +140,17 @@ class Finder(Drafting):
         arity = self.starts[nodes + 1] - self.starts[nodes]
         sums = np.array([name in ("chain", "total") for name in self.names])[self.codes[nodes]]
         long = sums & (arity >= _LONG)
-        one = np.ones(len(nodes), np.int64)
-        items = np.stack([2 * nodes, nodes, 0 * one, 0 * one, arity, one], 1)[~long]
+        items = np.zeros((len(nodes), 5), np.int32)
+        items[:, 0], items[:, 3], items[:, 4] = nodes, arity, 1
         if long.any():
             inside = np.zeros(len(self.codes), bool)
             inside[nodes] = True
             pieces = [p for node in nodes[long].tolist() for p in self._pieces(node, inside)]
-            items = np.concatenate([items, np.array(pieces, np.int64)])
-            items = items[np.argsort(items[:, 0], kind="stable")]
-        return items[:, 1:].astype(np.int32)
+            timed = np.array(pieces, np.int64)
+            items = np.concatenate([items[~long], timed[:, 1:].astype(np.int32)])
+            time = np.concatenate([2 * nodes[~long].astype(np.int64), timed[:, 0]])
+            items = items[np.argsort(time, kind="stable")]
+        return items
 
     def _pieces(self, node: int, inside: Any) -> list[tuple[int, ...]]:
         """Cut a long sum where terms become ready: rows as in ``_items``, after twice the time."""
@@ -158,7 +182,7 @@ class Finder(Drafting):
             first, end = starts[node], starts[node + 1]
             if end > first:
                 depth[node] = 1 + max([depth[x] for x in flat[first:end]])
-        return self.np.array(depth, self.np.int64)
+        return self.np.frombuffer(depth, self.np.int32)
 
     def _split_by_places(self, group: Any) -> list[Any]:
         """Split so that in each part an operand position is in one place for all members."""

@@ -84,8 +84,9 @@ class Variant:
         self.captured: list[Value] = list(program.captured)
         places = _places(shapes, row_positions, len(program.inputs))
         self.traced = len(program)
-        del self._program
+        del self._program, leaves, arguments, result, found, vector
         lowered, results = lower(program, [*each, *sums], strict)
+        del program
         self.trace_seconds = time.perf_counter() - started
         widths = [shapes[i].size for i in row_positions]
         count = len(each)
