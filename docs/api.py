@@ -27,6 +27,11 @@ def rooms() -> list[str]:
     return [*(name for name in ORDER if name in found), *sorted(found - set(ORDER))]
 
 
+def paths() -> dict[str, str]:
+    """Room -> its file or folder, from the package's folder."""
+    return {name: name if (PACKAGE / name).is_dir() else f"{name}.py" for name in rooms()}
+
+
 def summary(room: str) -> str:
     """The first line of a room's docstring."""
     path = PACKAGE / f"{room}.py"
@@ -45,10 +50,10 @@ def write(folder: Path) -> None:
         options = [":members:", ":show-inheritance:"]
         if (PACKAGE / name).is_dir():  # a package shows what it brings together
             options.append(":imported-members:")
-        lines = [module, "=" * len(module), "", f".. automodule:: {module}"]
-        lines += [f"   {option}" for option in options]
-        (folder / f"{name}.rst").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        lines = [f"# {module}", "", "```{eval-rst}", f".. automodule:: {module}"]
+        lines += [*(f"   {option}" for option in options), "```", ""]
+        (folder / f"{name}.md").write_text("\n".join(lines), encoding="utf-8")
     lines = ["# Reference", "", "| module | |", "|---|---|"]
-    lines += [f"| [{name}]({name}.rst) | {summary(name)} |" for name in names]
+    lines += [f"| [{name}]({name}.md) | {summary(name)} |" for name in names]
     lines += ["", "```{toctree}", ":hidden:", "", *names, "```", ""]
     (folder / "index.md").write_text("\n".join(lines), encoding="utf-8")

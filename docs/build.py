@@ -42,6 +42,7 @@ def write_sources(source: Path, *, run: bool) -> None:
         **{f"docs/{name}.md": name for name in own},
         "demos": "demos/index",
         "tinygrad_edu": "api/index",
+        **{f"tinygrad_edu/{path}": f"api/{name}" for name, path in api.paths().items()},
         "tinygrad_edu/ops.py": "operations/index",
     }
     figures = ROOT / "docs" / "figures"

@@ -8,7 +8,11 @@ import re
 import shutil
 from pathlib import Path
 
-_LINK = re.compile(r"(?P<text>!?\[[^\]]*\])\((?P<target>[^)\s#]*)(?P<anchor>#[^)\s]*)?\)")
+# whichever begins first: a block of code or a piece of it, which are left alone, or a link
+_PIECE = re.compile(
+    r"^```.*?^```$|`[^`\n]*`|(?P<text>!?\[[^\]]*\])\((?P<target>[^)\s#]*)(?P<anchor>#[^)\s]*)?\)",
+    re.M | re.S,
+)
 
 
 def convert(text: str, name: str, pages: dict[str, str], root: Path, source: Path) -> str:
@@ -31,7 +35,7 @@ def convert(text: str, name: str, pages: dict[str, str], root: Path, source: Pat
 
     def replace(match: re.Match[str]) -> str:
         label, target, anchor = match["text"], match["target"], match["anchor"] or ""
-        if not target or ":" in target:
+        if not target or ":" in target:  # code, a place on the same page, another site
             return match[0]
         path = posixpath.normpath(posixpath.join(posixpath.dirname(name), target))
         if path in pages:
@@ -47,7 +51,4 @@ def convert(text: str, name: str, pages: dict[str, str], root: Path, source: Pat
         shutil.copy(place, copy)
         return f"{label}({posixpath.relpath(f'files/{path}', here or '.')})"
 
-    # code is left alone
-    pieces = re.split(r"(^```.*?^```$|`[^`\n]*`)", text, flags=re.M | re.S)
-    pieces[::2] = [_LINK.sub(replace, piece) for piece in pieces[::2]]
-    return "".join(pieces)
+    return _PIECE.sub(replace, text)

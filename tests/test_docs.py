@@ -65,7 +65,7 @@ def test_every_room_is_in_the_reference(tmp_path: Path) -> None:
     assert {"nn", "compiler", "drawing", "grading"} <= set(names)
     assert all(api.summary(name) for name in names)
     api.write(tmp_path / "api")
-    assert "automodule:: tinygrad_edu.nn" in (tmp_path / "api" / "nn.rst").read_text("utf-8")
+    assert "automodule:: tinygrad_edu.nn" in (tmp_path / "api" / "nn.md").read_text("utf-8")
 
 
 def test_links_of_a_text_lead_to_pages_or_copies(tmp_path: Path) -> None:
@@ -75,11 +75,11 @@ def test_links_of_a_text_lead_to_pages_or_copies(tmp_path: Path) -> None:
     pages = {"README.md": "index", "docs/compiler.md": "compiler", "demos": "demos/index"}
     text = (
         "[a](docs/compiler.md#loops) [b](LICENSE) [c](docs) [d](https://x.org/y) [e](#here) "
-        "`[f](nowhere)` ![g](LICENSE) [h](demos/)\n```\n[i](nowhere)\n```\n"
+        "`[f](nowhere)` ![g](LICENSE) [`h`](demos/)\n```\n[i](nowhere)\n```\n"
     )
     assert convert(text, "README.md", pages, root, source) == (
         "[a](compiler.md#loops) [b](files/LICENSE) c [d](https://x.org/y) [e](#here) "
-        "`[f](nowhere)` ![g](files/LICENSE) [h](demos/index.md)\n```\n[i](nowhere)\n```\n"
+        "`[f](nowhere)` ![g](files/LICENSE) [`h`](demos/index.md)\n```\n[i](nowhere)\n```\n"
     )
     assert (source / "files" / "LICENSE").read_text("utf-8") == "free"
     assert convert("[r](../README.md)", "docs/compiler.md", pages, root, source) == "[r](index.md)"
