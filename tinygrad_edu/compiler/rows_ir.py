@@ -1,15 +1,15 @@
 """The frame around row programs: the loop over tiles, and rows in and out of lanes.
 
-A tile is ``lanes`` rows. ``load`` turns rows of a matrix into slots of the tile, ``store`` turns
-slots into rows; both are transpositions, done in blocks of 8 x 8 in vector registers. The last tile
-may have fewer rows than lanes: its spare lanes repeat the last row, and nothing of them is kept.
+A tile is ``lanes`` rows. ``rows_in`` turns rows of a matrix into slots of the tile, ``rows_out``
+turns slots into rows; both are transpositions, done in square blocks in vector registers. The last
+tile may have fewer rows than lanes: its spare lanes repeat the last row, and nothing of them is
+kept.
 """
 
 from __future__ import annotations
 
-from tinygrad_edu.compiler.scalar_ir import Writer, double
+from tinygrad_edu.compiler.scalar_ir import Writer, double, kind
 
-_BLOCK = 8
 # what every segment gets: numbers shared by all rows, those of the tile's rows, how many of its
 # lanes hold a row, index tables, partial sums, sums over rows, and space for a transposed copy
 RECEIVED = (
@@ -20,20 +20,27 @@ PASSED = "ptr %shared, ptr %tile, i64 %count, ptr %tables, ptr %sums, ptr %total
 TYPES = "ptr, ptr, i64, ptr, ptr, ptr, ptr"
 
 
-def _transpose_8x8(w: Writer, rows: list[str]) -> list[str]:
-    """Transpose eight vectors of eight by three rounds of pairwise shuffles."""
-    ty = "<8 x double>"
-    for half in (1, 2, 4):
-        low = [i + (0 if not i & half else 8 - half) for i in range(8)]
-        high = [i + (half if not i & half else 8) for i in range(8)]
-        result = [""] * 8
-        for i in range(8):
+def _block(lanes: int) -> int:
+    return min(8, lanes)
+
+
+def _transpose(w: Writer, rows: list[str]) -> list[str]:
+    """Transpose as many vectors as each has lanes, a power of 2, by rounds of pairwise shuffles."""
+    n = len(rows)
+    ty = kind(n)
+    half = 1
+    while half < n:
+        low = [i if not i & half else i + n - half for i in range(n)]
+        high = [i + half if not i & half else i + n for i in range(n)]
+        result = [""] * n
+        for i in range(n):
             if not i & half:
-                a, b = rows[i], rows[i | half]
                 for j, picked in ((i, low), (i | half, high)):
                     indices = ", ".join(f"i32 {x}" for x in picked)
-                    result[j] = w.let(f"shufflevector {ty} {a}, {ty} {b}, <8 x i32> <{indices}>")
+                    pair = f"{ty} {rows[i]}, {ty} {rows[i | half]}"
+                    result[j] = w.let(f"shufflevector {pair}, <{n} x i32> <{indices}>")
         rows = result
+        half *= 2
     return rows
 
 
@@ -43,7 +50,7 @@ def frame(lanes: int, widths: list[int], helpers: dict[str, str]) -> str:
     ``widths`` are those of the matrices; the narrow ones get functions of their own.
     """
     movers = [_mover(lanes, inward, helpers) for inward in (True, False)]
-    narrow = sorted({w for w in widths if 0 < w < _BLOCK}) if lanes % _BLOCK == 0 else []
+    narrow = sorted({w for w in widths if 0 < w < _block(lanes)})
     movers += [_narrow(lanes, w, inward, helpers) for w in narrow for inward in (True, False)]
     return "\n".join(movers)
 
@@ -51,7 +58,7 @@ def frame(lanes: int, widths: list[int], helpers: dict[str, str]) -> str:
 def move(w: Writer, inward: bool, matrix: str, width: int, slots: str, lanes: int) -> None:
     """Write the call that moves the rows of a tile between a matrix and the slots."""
     name = "rows_in" if inward else "rows_out"
-    if width < _BLOCK and lanes % _BLOCK == 0:
+    if width < _block(lanes):
         w.say(f"call void @{name}.{width}(ptr {matrix}, i64 %count, ptr {slots})")
     else:
         w.say(f"call void @{name}(ptr {matrix}, i64 {width}, i64 %count, ptr {slots})")
@@ -65,6 +72,7 @@ def _define(name: str, parameters: str, w: Writer) -> str:
 def _narrow(lanes: int, width: int, inward: bool, helpers: dict[str, str]) -> str:
     """``(matrix, count, slots)``: move full tiles of rows that are narrower than a block."""
     name = "rows_in" if inward else "rows_out"
+    block = _block(lanes)
     w = Writer(True, helpers)
     whole = w.let(f"icmp eq i64 %count, {lanes}")
     w.say(f"br i1 {whole}, label %full, label %part")
@@ -73,26 +81,26 @@ def _narrow(lanes: int, width: int, inward: bool, helpers: dict[str, str]) -> st
     w.say("ret void")
     w.label("full")
     some = ", ".join(f"i32 {i}" for i in range(width))
-    spare = ", ".join(f"i32 {i}" if i < width else "i32 poison" for i in range(_BLOCK))
-    for first in range(0, lanes, _BLOCK):
+    spare = ", ".join(f"i32 {i}" if i < width else "i32 poison" for i in range(block))
+    for first in range(0, lanes, block):
         if width == 1:
             source, target = ("%matrix", "%slots") if inward else ("%slots", "%matrix")
-            w.store(w.load(source, first, _BLOCK), target, first, _BLOCK)
+            w.store(w.load(source, first, block), target, first, block)
         elif inward:
             rows = []
-            for i in range(_BLOCK):
+            for i in range(block):
                 row = w.load("%matrix", (first + i) * width, width)
                 ty = f"<{width} x double>"
                 rows.append(
-                    w.let(f"shufflevector {ty} {row}, {ty} poison, <{_BLOCK} x i32> <{spare}>")
+                    w.let(f"shufflevector {ty} {row}, {ty} poison, <{block} x i32> <{spare}>")
                 )
-            for j, vector in enumerate(_transpose_8x8(w, rows)[:width]):
-                w.store(vector, "%slots", j * lanes + first, _BLOCK)
+            for j, vector in enumerate(_transpose(w, rows)[:width]):
+                w.store(vector, "%slots", j * lanes + first, block)
         else:
-            columns = [w.load("%slots", j * lanes + first, _BLOCK) for j in range(width)]
-            columns += ["poison"] * (_BLOCK - width)
-            ty = f"<{_BLOCK} x double>"
-            for i, row in enumerate(_transpose_8x8(w, columns)):
+            columns = [w.load("%slots", j * lanes + first, block) for j in range(width)]
+            columns += ["poison"] * (block - width)
+            ty = f"<{block} x double>"
+            for i, row in enumerate(_transpose(w, columns)):
                 part = w.let(f"shufflevector {ty} {row}, {ty} poison, <{width} x i32> <{some}>")
                 w.store(part, "%matrix", (first + i) * width, width)
     w.say("ret void")
@@ -103,34 +111,30 @@ def _mover(lanes: int, inward: bool, helpers: dict[str, str]) -> str:
     """``(matrix, columns, count, slots)``: move ``count`` rows between a matrix and the slots."""
     w = Writer(True, helpers)
     w.label("entry")
-    if lanes % _BLOCK == 0:
-        full = w.let(f"icmp eq i64 %count, {lanes}")
-        wide = w.let(f"icmp uge i64 %columns, {_BLOCK}")
-        blocks = w.let(f"and i1 {full}, {wide}")
-        last = w.let(f"sub i64 %columns, {_BLOCK}")
-        w.say(f"br i1 {blocks}, label %block, label %single")
-        w.label("block")
-        w.say("%c = phi i64 [ 0, %entry ], [ %c.next, %block ]")
-        for group in range(0, lanes, _BLOCK):
-            sides = []
-            for i in range(_BLOCK):
-                row = w.let(f"mul i64 %columns, {group + i}")
-                in_matrix = w.let(f"add i64 {row}, %c")
-                slot = w.let(f"mul i64 {w.let(f'add i64 %c, {i}')}, {lanes}")
-                sides.append(
-                    (("%matrix", in_matrix), ("%slots", w.let(f"add i64 {slot}, {group}")))
-                )
-            source, target = (0, 1) if inward else (1, 0)
-            vectors = [w.load(*side[source], _BLOCK) for side in sides]
-            for side, vector in zip(sides, _transpose_8x8(w, vectors)):
-                w.store(vector, *side[target], _BLOCK)
-        after = w.let(f"add i64 %c, {_BLOCK}")
-        beyond = w.let(f"icmp ugt i64 {after}, {last}")  # the last block may overlap the one before
-        w.say(f"%c.next = select i1 {beyond}, i64 {last}, i64 {after}")
-        more = w.let(f"icmp ult i64 %c, {last}")
-        w.say(f"br i1 {more}, label %block, label %done")
-    else:
-        w.say("br label %single")
+    block = _block(lanes)
+    full = w.let(f"icmp eq i64 %count, {lanes}")
+    wide = w.let(f"icmp uge i64 %columns, {block}")
+    blocks = w.let(f"and i1 {full}, {wide}")
+    last = w.let(f"sub i64 %columns, {block}")
+    w.say(f"br i1 {blocks}, label %block, label %single")
+    w.label("block")
+    w.say("%c = phi i64 [ 0, %entry ], [ %c.next, %block ]")
+    for group in range(0, lanes, block):
+        sides = []
+        for i in range(block):
+            row = w.let(f"mul i64 %columns, {group + i}")
+            in_matrix = w.let(f"add i64 {row}, %c")
+            slot = w.let(f"mul i64 {w.let(f'add i64 %c, {i}')}, {lanes}")
+            sides.append((("%matrix", in_matrix), ("%slots", w.let(f"add i64 {slot}, {group}"))))
+        source, target = (0, 1) if inward else (1, 0)
+        vectors = [w.load(*side[source], block) for side in sides]
+        for side, vector in zip(sides, _transpose(w, vectors)):
+            w.store(vector, *side[target], block)
+    after = w.let(f"add i64 %c, {block}")
+    beyond = w.let(f"icmp ugt i64 {after}, {last}")  # the last block may overlap the one before
+    w.say(f"%c.next = select i1 {beyond}, i64 {last}, i64 {after}")
+    more = w.let(f"icmp ult i64 %c, {last}")
+    w.say(f"br i1 {more}, label %block, label %done")
     # one number at a time: narrow matrices, and tiles that are not full
     w.label("single")
     some = w.let("icmp ne i64 %columns, 0")
