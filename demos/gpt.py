@@ -200,11 +200,12 @@ class Eager:
 
 
 class Compiled:
-    """The same loss and the same Adam in native code: one program for each length of a name.
+    """The same loss in native code: one program for each length of a name.
 
     The letters are arguments of the program, so all names of one length share it. (Padding all
     names to one length would need a single program, with a seventh of the compiling, but each step
-    would take 1.4 times as long.)
+    would take 1.4 times as long.) Adam is so little work for each number that numpy does it as well
+    as compiled code.
     """
 
     def __init__(self, parameters: Sequence[float]) -> None:
@@ -213,7 +214,6 @@ class Compiled:
         from tinygrad_edu import compile
 
         self.loss = compile(name_loss)
-        self.adam = compile(adam)
         self.parameters = numpy.array(parameters)
         self.memory = numpy.zeros_like(self.parameters), numpy.zeros_like(self.parameters)
         self.steps = 0
@@ -222,7 +222,7 @@ class Compiled:
         """Learn one name; return the loss before."""
         self.steps += 1
         loss, gradient = self.loss.value_and_grad(self.parameters, tokens, wrt=0)
-        self.parameters, *self.memory = self.adam(
+        self.parameters, *self.memory = adam(
             self.parameters, gradient, *self.memory, self.steps, rate
         )
         return float(loss)
