@@ -7,7 +7,7 @@ import sys
 
 from benchmarks._contest import ROOT
 
-MODULES = ("engine", "compiled", "two_moons_nn", "digits_epoch", "import_time")
+MODULES = ("engine", "compiled", "two_moons_nn", "digits_epoch", "import_time", "sklearn_accuracy")
 
 
 def main(arguments: list[str]) -> int:
