@@ -378,3 +378,31 @@ def test_importing_the_compiler_loads_neither_numpy_nor_llvmlite():
     )
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert run.stdout.strip() == "[]", run.stderr
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_parts_of_a_loss_that_all_rows_share_are_added_once_for_each_row(threads):
+    def loss(p, q, x, y):
+        hidden = [t.tanh(functional.dot(p[4 * i : 4 * i + 4], x)) for i in range(6)]
+        error = functional.dot(q, hidden) - y
+        return error * error + 0.1 * functional.dot(p, p) + q[0] + 3.0, q[1] * x[0]
+
+    rng = np.random.default_rng(2)
+    p, q = rng.standard_normal(24), rng.standard_normal(6)
+    X, y = rng.standard_normal((43, 4)), rng.standard_normal(43)
+    fast = compile(loss)
+    value, (by_p, by_q), _ = fast.batch_value_and_grad(
+        p, q, X, y, shared=(0, 1), wrt=(0, 1), threads=threads
+    )
+    every = [compile(lambda *a: loss(*a)[0]).value_and_grad(p, q, a, b) for a, b in zip(X, y)]
+    assert_allclose(value, np.mean([v for v, _ in every]), rtol=1e-12)
+    assert_allclose(by_p, np.mean([g[0] for _, g in every], axis=0), rtol=1e-11, atol=1e-14)
+    assert_allclose(by_q, np.mean([g[1] for _, g in every], axis=0), rtol=1e-11, atol=1e-14)
+    (statistics,) = [v.kernel.statistics for v in fast._variants.values()]
+    assert statistics.straight < 60, fast.report()
+
+
+def test_sums_over_rows_of_nothing_but_shared_numbers():
+    fast = compile(lambda w, x: w * w)
+    value, slope, losses = fast.batch_value_and_grad(3.0, [1.0, 2.0, 4.0], reduce="sum")
+    assert (value, slope, losses.tolist()) == (27.0, 18.0, [9.0, 9.0, 9.0])

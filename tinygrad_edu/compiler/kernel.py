@@ -22,6 +22,7 @@ from tinygrad_edu.compiler.layout import LANE, SHARED, Layout, Request, lay_out
 from tinygrad_edu.compiler.loops import NestWriter
 from tinygrad_edu.compiler.nests import Item
 from tinygrad_edu.compiler.scalar_ir import Writer
+from tinygrad_edu.compiler.separate import separate
 from tinygrad_edu.compiler.straight import write_chunk
 from tinygrad_edu.compiler.structure import Finder
 
@@ -70,12 +71,13 @@ class Kernel:
         started = time.perf_counter()
         native.llvm()
         self._numpy = numpy
+        request = separate(request)
         self._layout = layout = lay_out(request)
         self._rows = bool(request.widths)
         self.lanes = lanes if self._rows else 1
         self.statistics = Statistics(lanes=self.lanes)
         self._widths = list(request.widths)
-        self._each, self._sums = len(layout.each), len(layout.sums)
+        self._each, self._sums = len(layout.each), layout.sums
         self._local = threading.local()
         self._tables: Any = numpy.zeros(1, numpy.int32)
         self._shared_part = False
@@ -132,6 +134,7 @@ class Kernel:
                     len(sums),
                     finder.table_size,
                     names[LANE],
+                    (self._sums, layout.shared_sums),
                     modules.helpers,
                 )
             )

@@ -33,7 +33,9 @@ class Request:
             ``j`` of row matrix ``m``.
         widths: The number of columns of each row matrix.
         each: Nodes wanted for every row (for the one evaluation, if there are no row matrices).
-        sums: Nodes wanted summed over the rows.
+        sums: Nodes wanted summed over the rows; -1: a sum that is 0.
+        shared_sums: Which of the sums have a part that is the same for all rows, and its node; it
+            is added once for each row.
         strict: No contraction, no reassociation, C library functions only.
     """
 
@@ -43,6 +45,7 @@ class Request:
     each: list[int]
     sums: list[int]
     strict: bool
+    shared_sums: dict[int, int] = field(default_factory=dict)
 
 
 @dataclass
@@ -53,7 +56,7 @@ class Layout:
     place: bytearray
     address: array[int]
     each: list[int]
-    sums: list[int]
+    sums: int
     shared_inputs: int
     row_inputs: int
     shared_size: int
@@ -61,6 +64,8 @@ class Layout:
     sum_index: dict[int, int] = field(default_factory=dict)
     sum_targets: list[int] = field(default_factory=list)
     constants: list[tuple[int, float]] = field(default_factory=list)
+    shared_sums: int = -1  # where in ``shared`` the parts of sums that all rows share begin
+    kept: list[int] = field(default_factory=list)  # the nodes that others than segments read
 
     def reserve(self, node: int) -> int:
         """Give a node a place in memory if it has none yet, and return its address."""
@@ -89,6 +94,19 @@ class Layout:
         return len(self.sum_targets) - len(nodes)
 
 
+def places_of(request: Request) -> bytearray:
+    """Return the place of each node of a request's program."""
+    program = request.program
+    place = bytearray(len(program))
+    for node, (matrix, _) in zip(program.inputs, request.places):
+        place[node] = SHARED if matrix < 0 else LANE
+    starts, flat, rows = program.starts, program.operands, program.rows
+    for node, code in enumerate(program.codes):
+        if rows[code] is not None:  # an operation on constants alone, which is rare, is shared
+            place[node] = max(SHARED, *[place[x] for x in flat[starts[node] : starts[node + 1]]])
+    return place
+
+
 def lay_out(request: Request) -> Layout:
     """Decide the place of each node, and the addresses of inputs and outputs."""
     program = request.program
@@ -96,17 +114,11 @@ def lay_out(request: Request) -> Layout:
     for width in request.widths:
         offsets.append(offsets[-1] + width)
     shared_inputs = sum(matrix < 0 for matrix, _ in request.places)
-    place = bytearray(len(program))
+    place = places_of(request)
     address = array("i", [-1]) * len(program)
     for node, (matrix, index) in zip(program.inputs, request.places):
-        place[node] = SHARED if matrix < 0 else LANE
         address[node] = index if matrix < 0 else offsets[matrix] + index
-    starts, flat, rows, codes = program.starts, program.operands, program.rows, program.codes
-    for node, code in enumerate(codes):
-        if rows[code] is not None:
-            place[node] = max([place[x] for x in flat[starts[node] : starts[node + 1]]])
-            if place[node] == CONST:  # rare, such as a gradient that is a constant expression
-                place[node] = SHARED
+    flat, rows, codes = program.operands, program.rows, program.codes
     # Outputs stand side by side. One that is an input or a constant, that is wanted twice, that is
     # shared where rows are wanted, or that is summed but has readers, too, becomes a copy.
     has_rows = bool(request.widths)
@@ -131,14 +143,20 @@ def lay_out(request: Request) -> Layout:
 
     target = LANE if has_rows else SHARED
     each = [own(node, target) for node in request.each]
-    sums = [own(node, LANE, True) for node in request.sums]
+    sums = {own(node, LANE, True): i for i, node in enumerate(request.sums) if node >= 0}
+    parts = {i: own(node, SHARED) for i, node in request.shared_sums.items()}
     base = offsets[-1] if has_rows else shared_inputs
     for i, node in enumerate(each):
         address[node] = base + i
     size = base + len(each)
+    shared_size = shared_inputs if has_rows else size
+    for i, node in parts.items():
+        address[node] = shared_size + i
     return Layout(
-        program, place, address, each, sums, shared_inputs, offsets[-1],
-        shared_size=shared_inputs if has_rows else size,
+        program, place, address, each, len(request.sums), shared_inputs, offsets[-1],
+        shared_size=shared_size + (len(request.sums) if parts else 0),
         tile_size=size if has_rows else 0,
-        sum_index={node: i for i, node in enumerate(sums)},
+        sum_index=sums,
+        shared_sums=shared_size if parts else -1,
+        kept=[*each, *parts.values()],
     )  # fmt: skip

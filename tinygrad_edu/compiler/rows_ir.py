@@ -174,6 +174,7 @@ def tile_loop(
     sums: int,
     targets: int,
     segments: list[str],
+    shared_sums: tuple[int, int],
     helpers: dict[str, str],
 ) -> str:
     """Return ``@rows``, which runs the segments over the tiles of rows ``begin`` to ``end``.
@@ -181,7 +182,8 @@ def tile_loop(
     Its arguments are those of a segment and ``matrices``, an array of pointers to row-major
     matrices, and ``out``, a matrix with a row of the ``each`` outputs per row. The ``sums`` partial
     sums are set to 0 at the start, and added to ``totals`` at the end, each at the position that
-    ``tables`` has at ``targets`` and after.
+    ``tables`` has at ``targets`` and after. ``shared_sums`` says how many numbers ``totals`` has,
+    and where in ``shared`` there are as many to be added once for each row, unless it is -1.
     """
     w = Writer(True, helpers)
     helpers["@llvm.memset"] = "declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)"
@@ -226,6 +228,9 @@ def tile_loop(
         w.say(f"%s.more = icmp ult i64 %s.next, {sums}")
         w.say("br i1 %s.more, label %sum, label %end.sums")
         w.label("end.sums")
+    count, base = shared_sums
+    if base >= 0:
+        _add_for_each_row(w, count, base)
     w.say("ret void")
     body = "\n".join(w.lines)
     return (
@@ -233,3 +238,26 @@ def tile_loop(
         "ptr noalias %sums, ptr noalias %totals, ptr noalias %scratch, ptr noalias %matrices, "
         f"i64 %begin, i64 %end, ptr noalias %out) {{\n{body}\n}}"
     )
+
+
+def _add_for_each_row(w: Writer, count: int, base: int) -> None:
+    """Write ``totals[i] += rows * shared[base + i]``, the last numbers one by one."""
+    w.say("%rows = sub i64 %end, %begin")
+    rows = w.let("uitofp i64 %rows to double")
+    parts = w.address("%shared", base)
+    whole = count - count % 8
+    if whole:
+        w.say("br label %vectors")
+        before = "end.sums" if "end.sums:" in w.lines else "done"
+        w.label("vectors")
+        w.say(f"%v = phi i64 [ 0, %{before} ], [ %v.next, %vectors ]")
+        part = w.load(parts, "%v", 8)
+        total = w.multiply_add(w.splat(rows, 8), part, w.load("%totals", "%v", 8), 8)
+        w.store(total, "%totals", "%v", 8)
+        w.say("%v.next = add i64 %v, 8")
+        w.say(f"%v.more = icmp ult i64 %v.next, {whole}")
+        w.say("br i1 %v.more, label %vectors, label %singles")
+        w.label("singles")
+    for i in range(whole, count):
+        part = w.load(parts, i)
+        w.store(w.multiply_add(rows, part, w.load("%totals", i), 1), "%totals", i)

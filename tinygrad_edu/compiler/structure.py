@@ -116,7 +116,7 @@ class Finder(Drafting):
         outside = self.ready[readers] != self.ready[self.flat]
         stored = np.zeros(len(self.codes), np.uint8)
         stored[self.flat[outside]] = 1
-        stored[self.layout.each] = 1
+        stored[self.layout.kept] = 1
         for segment in segments:
             if segment.nest is not None:
                 for step in segment.nest.steps:
