@@ -23,6 +23,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from copy import deepcopy
+from functools import cache
 from importlib.util import find_spec
 from numbers import Integral
 from typing import Any
@@ -36,6 +37,7 @@ try:
     from sklearn.utils import check_random_state
     from sklearn.utils.multiclass import check_classification_targets, type_of_target
     from sklearn.utils.validation import check_is_fitted, validate_data
+    from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 except ImportError as error:
     raise ImportError(
         'tinygrad_edu.sklearn needs scikit-learn 1.6 or later: pip install "tinygrad_edu[sklearn]"'
@@ -90,13 +92,15 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
             value = sums.loss / len(X) + 0.5 * float(shrink @ numbers)
             return value, numpy.asarray(sums.gradient) / len(X) + shrink
 
-        found = minimize(
-            objective,
-            numpy.array([p.data for p in parameters]),
-            method="L-BFGS-B",
-            jac=True,
-            options={"maxiter": self.max_iter, "gtol": self.tol, "ftol": 0.0, "maxls": 50},
-        )
+        # Threads would not make the algebra of such short vectors faster, only busier.
+        with _blas().limit(limits=1, user_api="blas"):
+            found = minimize(
+                objective,
+                numpy.array([p.data for p in parameters]),
+                method="L-BFGS-B",
+                jac=True,
+                options={"maxiter": self.max_iter, "gtol": self.tol, "ftol": 0.0, "maxls": 50},
+            )
         for parameter, number in zip(parameters, found.x.tolist()):
             parameter.data = number
         # status 2: the line search cannot improve on the last digits any more
@@ -153,6 +157,11 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
             return numpy.stack(found, axis=-1) if isinstance(found, list) else found
         predict = predictor(model.numbers(), loss)
         return numpy.array([predict(row) for row in X.tolist()], dtype=numpy.float64)
+
+
+@cache
+def _blas() -> Any:
+    return ThreadpoolController()
 
 
 class _WeightPenalty:
