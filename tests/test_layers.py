@@ -14,7 +14,8 @@ FLOORS = {
     "operation": 0, "ops": 0, "operators": 0, "_files": 0, "data": 1, "_missing": 0,
     "value": 1, "gradient": 1,
     "functional": 2,
-    "grammar": 3, "expression": 3, "finite_differences": 3, "checking": 3, "nn": 3, "optim": 3, "_structure": 3, "compiler": 3,
+    "grammar": 3, "expression": 3, "finite_differences": 3, "checking": 3, "nn": 3, "optim": 3,
+    "_structure": 3, "compiler": 3,
     "training": 4, "saving": 4, "interop": 4, "sklearn": 5, "drawing": 4, "grading": 4,
     "cli": 5, "__main__": 5,
 }  # fmt: skip

@@ -9,9 +9,9 @@ from typing import Any
 import micrograd.engine
 import micrograd.nn
 import pytest
-import tinygrad_edu.nn
 
 import tinygrad_edu
+import tinygrad_edu.nn
 
 MICROGRAD = SimpleNamespace(Value=micrograd.engine.Value, nn=micrograd.nn)
 OURS = SimpleNamespace(Value=tinygrad_edu.Value, nn=tinygrad_edu.nn)

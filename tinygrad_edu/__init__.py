@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from tinygrad_edu.drawing import draw_network as draw_network
     from tinygrad_edu.drawing import explain as explain
     from tinygrad_edu.drawing import step_through as step_through
-    from tinygrad_edu.drawing import train_page as train_page
+    from tinygrad_edu.drawing.train_page import train_page as train_page
     from tinygrad_edu.expression import parse as parse
     from tinygrad_edu.nn import MLP as MLP
     from tinygrad_edu.training import fit as fit
