@@ -19,7 +19,6 @@ from hypothesis import strategies as st
 from tinygrad_edu import Value
 from tinygrad_edu import functional as F
 from tinygrad_edu.compiler import native
-from tinygrad_edu.compiler.training import CompiledEngine
 from tinygrad_edu.nn import (
     L2,
     MLP,
@@ -57,6 +56,7 @@ from tinygrad_edu.optim import (
     StepDecay,
 )
 from tinygrad_edu.training import EagerEngine, GradientNorm, History, Patience, fit
+from tinygrad_edu.training.compiled import CompiledEngine
 from tinygrad_edu.training.problem import make_problem
 
 CLOSE = 1e-9

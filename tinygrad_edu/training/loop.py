@@ -11,7 +11,6 @@ import random
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
-from importlib import import_module
 from time import perf_counter
 from typing import Any
 
@@ -206,14 +205,9 @@ def _engine(problem: Problem, compiled: bool, executor: Executor | Sharding | No
         return ShardedEngine(problem, sharding, compiled)
     if not compiled:
         return EagerEngine(problem)
-    try:
-        compiler = import_module("tinygrad_edu.compiler.training")
-    except ImportError as error:
-        raise ImportError(
-            'fit(compiled=True) needs numpy and llvmlite: pip install "tinygrad_edu[fast]"'
-        ) from error
-    engine: StepEngine = compiler.CompiledEngine(problem)
-    return engine
+    from tinygrad_edu.training.compiled import CompiledEngine  # loads the compiler: only if asked
+
+    return CompiledEngine(problem)
 
 
 class _Keeper:

@@ -21,10 +21,10 @@ from time import perf_counter
 from typing import Any
 
 from tinygrad_edu.compiler import native
-from tinygrad_edu.compiler.objective import Objective, lowered_update
 from tinygrad_edu.compiler.steps_ir import PLAN, Step, steps_ir
 from tinygrad_edu.optim import Constant
 from tinygrad_edu.training.engine import EagerEngine, Measured
+from tinygrad_edu.training.objective import Objective, lowered_update
 from tinygrad_edu.training.problem import Problem
 
 _CALL_SECONDS = 0.05  # how long native code may run before Python looks for a Ctrl-C
