@@ -371,6 +371,14 @@ def test_without_the_extra_the_error_names_it():
     assert 'pip install "tinygrad_edu[fast]"' in run.stdout, run.stderr
 
 
+def test_an_old_llvmlite_is_refused_with_its_version(monkeypatch):
+    from tinygrad_edu.compiler import native
+
+    monkeypatch.setattr(native, "_LEAST_LLVM", 10**6)
+    with pytest.raises(ImportError, match=r"needs llvmlite 0\.45 or later, got \d"):
+        compile(lambda x: x)
+
+
 def test_importing_the_compiler_loads_neither_numpy_nor_llvmlite():
     script = (
         "import sys, tinygrad_edu.compiler\n"

@@ -51,12 +51,12 @@ def test_functions_layers_and_gradients(machine):
         return score + np.sin(score) * np.cos(X[:, 0]) + np.log1p(score)
 
     fast = compile(loss)
-    value, gradient, losses = fast.batch_value_and_grad(p, X)
+    _, gradient, losses = fast.batch_value_and_grad(p, X)
     assert_allclose(losses, by_hand(p), rtol=1e-12)
     steps = 1e-6 * np.eye(72)
     slopes = [(by_hand(p + h).mean() - by_hand(p - h).mean()) / 2e-6 for h in steps]
     assert_allclose(gradient, slopes, rtol=1e-5, atol=1e-8)
-    one, slope = fast.value_and_grad(p, X[0], wrt=0)
+    one, _ = fast.value_and_grad(p, X[0], wrt=0)
     assert_allclose(one, losses[0], rtol=1e-12)
     assert_allclose(
         np.mean([fast.value_and_grad(p, x, wrt=0)[1] for x in X], axis=0), gradient, rtol=1e-11

@@ -293,7 +293,7 @@ def test_memory_per_traced_operation_is_bounded():
     x = y = Symbol(program, program.add_input())
     one = Symbol(program, program.add_input())
     tracemalloc.start()
-    for _ in range(50_000):
+    for _ in range(20_000):
         x = x * y - one
     traced = tracemalloc.get_traced_memory()[0]
     lowered, _ = lower(program, [x.index], False)
@@ -301,4 +301,4 @@ def test_memory_per_traced_operation_is_bounded():
     tracemalloc.stop()
     assert traced < 150 * len(program)
     assert peak < 300 * len(program)
-    assert len(lowered) >= 100_000
+    assert len(lowered) >= 40_000

@@ -21,6 +21,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+_LEAST_LLVM = 20  # older ones read other IR
 _FORMAT = "1"  # part of every cache key: raise it when the calling convention changes
 _LOCK = threading.RLock()  # LLVM contexts are not to be used by two threads at once
 
@@ -29,15 +30,19 @@ def llvm() -> ModuleType:
     """Return llvmlite's binding, set up for this machine.
 
     Raises:
-        ImportError: If llvmlite or numpy is not installed.
+        ImportError: If llvmlite or numpy is not installed, or llvmlite is too old.
     """
+    install = 'pip install "tinygrad_edu[fast]"'
     try:
+        import llvmlite
         import llvmlite.binding as binding
         import numpy  # noqa: F401
     except ImportError as error:
+        raise ImportError(f"compile needs numpy and llvmlite: {install}") from error
+    if binding.llvm_version_info[0] < _LEAST_LLVM:
         raise ImportError(
-            'compile needs numpy and llvmlite: pip install "tinygrad_edu[fast]"'
-        ) from error
+            f"compile needs llvmlite 0.45 or later, got {llvmlite.__version__}: {install}"
+        )
     _initialise(binding)
     return binding  # type: ignore[no-any-return]
 
@@ -72,6 +77,16 @@ def native_lanes() -> int:
 def has_symbol(name: str) -> bool:
     """Is there a C function of this name in the running process?"""
     return bool(llvm().address_of_symbol(name))
+
+
+@lru_cache(maxsize=1)
+def _context() -> Any:
+    """Return the context of all loaded libraries, which outlives them.
+
+    One of its own would go away with its library. Where that is part of a reference cycle, Python's
+    garbage collector may close the context first, and LLVM then crashes closing the library.
+    """
+    return llvm().create_context()
 
 
 @lru_cache(maxsize=4)
@@ -121,7 +136,7 @@ class Library:
         binding = llvm()
         start = time.perf_counter()
         with _LOCK:
-            empty = binding.parse_assembly("", binding.create_context())
+            empty = binding.parse_assembly("", _context())
             name, features = machine()
             target = binding.Target.from_triple(binding.get_process_triple())
             own = target.create_target_machine(cpu=name, features=features, opt=1, jit=True)
