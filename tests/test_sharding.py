@@ -34,7 +34,7 @@ from tinygrad_edu.nn import (
 from tinygrad_edu.optim import Adam, GradientAscent, Momentum
 from tinygrad_edu.training import History, Sharding, fit
 from tinygrad_edu.training.gradients import gradients_of
-from tinygrad_edu.training.sharding import _kept, cut, shard_sums
+from tinygrad_edu.training.workers import _kept, cut, shard_sums
 
 SOURCE = random.Random(7)
 X = [[SOURCE.gauss(0.0, 1.0), SOURCE.gauss(0.0, 1.0)] for _ in range(23)]

@@ -5,7 +5,7 @@ from tinygrad_edu.training.engine import EagerEngine, Measured, StepEngine, step
 from tinygrad_edu.training.history import History
 from tinygrad_edu.training.loop import evaluate, fit
 from tinygrad_edu.training.problem import Problem
-from tinygrad_edu.training.sharding import Sharding
+from tinygrad_edu.training.workers import Sharding
 
 __all__ = [
     "EagerEngine",

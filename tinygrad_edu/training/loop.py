@@ -21,7 +21,8 @@ from tinygrad_edu.optim import Optimizer, Schedule
 from tinygrad_edu.training.engine import EagerEngine, Measured, StepEngine, evaluate_on
 from tinygrad_edu.training.history import History
 from tinygrad_edu.training.problem import Problem, checked, held_out_data, make_problem
-from tinygrad_edu.training.sharding import ShardedEngine, Sharding
+from tinygrad_edu.training.sharding import ShardedEngine
+from tinygrad_edu.training.workers import Sharding
 
 Criterion = Callable[[History], Any]
 Callback = Callable[[Any, History], Any]
