@@ -103,3 +103,27 @@ def test_several_processes_share_one_cache(cache):
         assert out.startswith("9.125 ")
     assert len(files(cache)) == 1  # no temporary files are left behind
     assert cached(f, 3.0) == (9.125, [1])
+
+
+CYCLE = """
+import gc
+from tinygrad_edu.compiler import compile
+
+class Holder:
+    def __init__(self):
+        self.compiled = compile(self.square)  # a method: the holder holds itself
+
+    def square(self, x):
+        return x * x
+
+for _ in range(10):
+    holder = Holder()
+    assert holder.compiled(3.0) == 9.0
+    del holder
+    gc.collect()
+"""
+
+
+def test_a_compiled_function_may_be_part_of_a_reference_cycle():
+    # The collector closes what LLVM owns in any order; in the wrong one the process would crash.
+    subprocess.run([sys.executable, "-c", CYCLE], check=True, timeout=120)
