@@ -14,11 +14,12 @@ from __future__ import annotations
 
 import html
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
-from tinygrad_edu.drawing.references import cut_links
+from tinygrad_edu.drawing.references import columns, cut_links
 from tinygrad_edu.drawing.text import LINE_HEIGHT, text_width
 
 Direction = Literal["LR", "RL", "TB", "BT"]
@@ -40,7 +41,8 @@ _SMALL_DIAMETER = 30.0  # of the circle of a constant
 _MAX_DIAMETER = 62.0  # a node that needs more than this becomes a box with round corners
 
 # Graphviz's time grows faster than the graph. From so many nodes on long lines are cut, and from so
-# many on Graphviz is told to end its search for a better layout early.
+# many on Graphviz is told which columns the nodes stand in, and to end its search for better rows
+# early.
 _LARGE = 400
 _HUGE = 1500
 
@@ -167,6 +169,11 @@ class Diagram:
         return (own + stem, across) if self.is_horizontal else (across, own + stem)
 
     @cached_property
+    def columns(self) -> Sequence[int]:
+        """A column for each node; used for large figures (see ``references.py``)."""
+        return columns(self)
+
+    @cached_property
     def cut(self) -> frozenset[Link]:
         """The links of a large figure that are drawn as references (see ``references.py``)."""
         return cut_links(self) if len(self.nodes) >= _LARGE else frozenset()
@@ -204,7 +211,7 @@ def dot_text(diagram: Diagram, *, layout: bool = False) -> str:
         node_attr={"label": "", "shape": "box", "fixedsize": "true"},
     )
     if len(diagram.nodes) >= _HUGE:
-        graph.attr("graph", nslimit="0.05", nslimit1="0.1", mclimit="0.01")
+        graph.attr("graph", nslimit="0.05", mclimit="0.01")
     if len(diagram.nodes) < _LARGE:
         graph.attr("graph", ordering="in")  # operands from top to bottom: a - b is not b - a
     if not layout:
@@ -231,7 +238,24 @@ def dot_text(diagram: Diagram, *, layout: bool = False) -> str:
             id=f"e-{link.tail}-{link.head}-{link.position}",
             **({"weight": "3"} if link in straight else {}),
         )
+    if layout and len(diagram.nodes) >= _HUGE:
+        _add_columns(graph, diagram)
     return str(graph.source)
+
+
+def _add_columns(graph: Any, diagram: Diagram) -> None:
+    """Tell Graphviz which nodes, and references, stand in one column."""
+    members: dict[int, list[str]] = {}
+    for index, column in enumerate(diagram.columns):
+        members.setdefault(column, []).append(f"n{index}")
+    for index, link in enumerate(diagram.links):
+        if link in diagram.cut:
+            members[diagram.columns[link.head] - 1].append(f"r{index}")
+    for names in members.values():
+        with graph.subgraph() as column:
+            column.attr(rank="same")
+            for name in names:
+                column.node(name)
 
 
 def _main_links(diagram: Diagram) -> set[Link]:
