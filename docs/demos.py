@@ -84,8 +84,12 @@ def page(path: Path, found: Path | None, pictures: Path) -> str:
     for kind, text in cells(path):
         lines += [text, ""] if kind == "markdown" else ["```python", text, "```", ""]
     if found is not None:
-        output = (found / "output.txt").read_text(encoding="utf-8").rstrip()
-        shown = [p for p in sorted(found.iterdir()) if p.suffix in (".png", ".svg")]
+        said = (found / "output.txt").read_text(encoding="utf-8")
+        pictures_of = sorted(p for p in found.iterdir() if p.suffix in (".png", ".svg"))
+        shown = sorted(pictures_of, key=lambda p: said.find(p.name))  # in the order of their making
+        # where a figure was saved is of no interest: it is below
+        lines_said = [line for line in said.split("\n") if not line.startswith("figure: ")]
+        output = "\n".join(lines_said).strip("\n")
         if output:
             lines += ["## What it prints", "", "````text", output, "````", ""]
         if shown:

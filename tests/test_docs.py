@@ -130,7 +130,9 @@ import sys
 from pathlib import Path
 
 print("six:", 2 * 3)
-Path(sys.argv[2], "figure.svg").write_text("<svg/>")
+for name in ("second", "first"):
+    Path(sys.argv[2], f"{name}.svg").write_text("<svg/>")
+    print("figure:", Path(sys.argv[2], f"{name}.svg"))
 """
 
 
@@ -150,14 +152,15 @@ def test_a_demo_becomes_a_page_and_is_run_once_per_state_of_its_code(
     assert page.startswith("# A small demo\n\nIt prints and draws.\n")
     assert '```python\nimport sys\nfrom pathlib import Path\n\nprint("six:", 2 * 3)' in page
     assert "````text\nsix: 6\n````" in page
-    assert "![figure](figure.svg)" in page
-    assert (tmp_path / "second" / "figure.svg").is_file()
+    assert "![second](second.svg)\n\n![first](first.svg)\n" in page
+    assert (tmp_path / "second" / "first.svg").is_file()
+    assert "figure:" not in page.replace('print("figure:"', "")
     assert "[A small demo](01_small.md)" in (tmp_path / "second" / "index.md").read_text("utf-8")
 
     demo.write_text(DEMO + "raise ValueError('too small')\n", encoding="utf-8")
     with pytest.raises(RuntimeError, match=r"01_small\.py failed:(.|\n)*ValueError: too small"):
         demos.write(tmp_path / "third", tmp_path, run=True)
-    assert "six" not in demos.page(demo, None, tmp_path).replace('"six:"', "")
+    assert "What it prints" not in demos.page(demo, None, tmp_path)
 
 
 @pytest.mark.slow

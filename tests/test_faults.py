@@ -153,9 +153,18 @@ def test_compiled_training_holds_memory_flat(steps: int) -> None:
 
 @pytest.mark.skipif(resident_megabytes() == 0.0, reason="needs /proc")
 def test_the_measure_sees_large_blocks() -> None:
-    kept: list[bytearray] = []
-    with pytest.raises(AssertionError):
-        growth(lambda: kept.append(bytearray(b"x" * 40_000)), 400)
+    # in a fresh process: this one may hold free memory, which it would take first
+    program = (
+        "from test_faults import growth\n"
+        "kept = []\n"
+        "growth(lambda: kept.append(bytearray(b'x' * 40_000)), 400)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert "MEGABYTES" in done.stderr
+    assert "AssertionError" in done.stderr
 
 
 # --- imports --------------------------------------------------------------------------------------
