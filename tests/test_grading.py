@@ -422,7 +422,8 @@ def _pair_names_only_its_own_causes(one: str, other: str) -> None:
     except (AssertionError, ValueError, SyntaxError):
         return  # both change the same text
     report = grade(kind, examples=5)
-    assert [r for r in report.results if r.status in ("failed", "advice")]
+    if {one, other} != {"equality by data", "unhashable"}:  # these two undo each other
+        assert [r for r in report.results if r.status in ("failed", "advice")]
     own = OBSERVATIONS.union(*(MISTAKES[n][2] | HIDDEN.get(n, set()) for n in (one, other)))
     assert causes(report) <= own, str(report)
 
