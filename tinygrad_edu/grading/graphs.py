@@ -98,28 +98,30 @@ def reach(session: Session) -> None:
     """Does the backward pass get past the first step? Asked early: all else depends on it."""
     runner = session.runner
     stuck = []
-    for name in OPERATIONS:
+    for name, codes in OPERATIONS.items():
         if f"forward of {name}" not in session.good:
             continue
-        code = OPERATIONS[name][0]
-        first = len(code.inputs)
+        first = len(codes[0].inputs)
         for behind in (
             ("*", first, first),
             ("+", first, first),
             ("neg", first),
             ("**", first, 2.0),
         ):
-            longer = program(code.inputs, (code.steps[0].form, *code.steps[0].operands), behind)
-            try:
-                alone, chained = runner.run(code), runner.run(longer)
-            except Broken:
-                continue  # the checks of the operations report it
-            if len(set(chained.data)) < len(chained.data):
-                continue  # a class may take equal numbers for one node: another fault
-            if any(alone.grads[:first]) and chained.grads[first]:
-                if any(chained.grads[:first]):
+            seen = []
+            for code in codes:
+                longer = program(code.inputs, (code.steps[0].form, *code.steps[0].operands), behind)
+                try:
+                    alone, chained = runner.run(code), runner.run(longer)
+                except Broken:
+                    continue  # the checks of the operations report it
+                if any(alone.grads[:first]) and any(chained.grads[:first]):
                     return
-                stuck.append(longer)
+                if any(alone.grads[:first]) and chained.grads[first]:
+                    seen.append(longer)
+            # At every point: at one, equal numbers may have been taken for one node.
+            if len(seen) == len(codes):
+                stuck.append(seen[0])
     if not stuck:
         return
     code = stuck[0]
