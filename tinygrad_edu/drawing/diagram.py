@@ -220,7 +220,7 @@ def dot_text(diagram: Diagram, *, layout: bool = False) -> str:
         text = {} if layout else {"label": _dot_label(node)}
         graph.node(f"n{index}", **_inches(diagram.box(node)), **text)
     first = [f"n{index}" for index, node in enumerate(diagram.nodes) if node.first]
-    if first:
+    if first and len(diagram.nodes) < _HUGE:
         with graph.subgraph() as column:
             column.attr(rank="min")
             for name in first:

@@ -83,7 +83,8 @@ class Obstacles:
     """
 
     _CELL = 150.0
-    _SAMPLES = 32
+    _STEP = 4.0  # between the points at which a curve is looked at, and at least so many of them
+    _FEWEST = 32
     _TOUCH = 1.0  # curves start and end on the borders of boxes
 
     def __init__(self, boxes: Sequence[Box]) -> None:
@@ -107,11 +108,13 @@ class Obstacles:
         boxes = [box for box in map(self._boxes.__getitem__, near) if _overlap(box, around)]
         if not boxes:
             return False
-        points = [point_on(segment, k / self._SAMPLES) for k in range(self._SAMPLES + 1)]
+        (left, top), (right, bottom) = around
+        count = max(self._FEWEST, int((right - left + bottom - top) / self._STEP))
+        points = [point_on(segment, k / count) for k in range(count + 1)]
         touch = self._TOUCH
         return any(
-            left + touch < x < right - touch and top + touch < y < bottom - touch
-            for (left, top), (right, bottom) in boxes
+            x0 + touch < x < x1 - touch and y0 + touch < y < y1 - touch
+            for (x0, y0), (x1, y1) in boxes
             for x, y in points
         )
 
