@@ -37,6 +37,10 @@ def test_notebooks_show_pictures_of_graphs_and_models() -> None:
     assert tinygrad_edu.functional.sum([x * float(i) for i in range(200)])._repr_svg_() is None
     assert "<svg" in tinygrad_edu.MLP(2, [3, 1], seed=0)._repr_svg_()
     assert tinygrad_edu.nn.Module()._repr_svg_() is None
+    double = tinygrad_edu.compile(lambda x: x * 2.0)
+    assert "nothing compiled yet" in repr(double)
+    assert double(2.0) == 4.0
+    assert "scalar operations traced" in repr(double)
     history = tinygrad_edu.training.History()
     assert history._repr_png_() is None
     history.loss += [3.0, 2.0]

@@ -236,6 +236,9 @@ class Compiled:
             return f"{self.__name__}: nothing compiled yet"
         return "\n".join(variant.report() for variant in variants)
 
+    def __repr__(self) -> str:
+        return f"<compiled {self.report()}>"  # a notebook shows the report
+
     # --- finding the variant ---
 
     def _variant(self, question: str, args: tuple[Any, ...], wanted: tuple[Any, ...]) -> Variant:
