@@ -7,7 +7,15 @@ import sys
 
 from benchmarks._contest import ROOT
 
-MODULES = ("engine", "compiled", "two_moons_nn", "digits_epoch", "import_time", "sklearn_accuracy")
+MODULES = (
+    "engine",
+    "compiled",
+    "two_moons_nn",
+    "digits_epoch",
+    "import_time",
+    "sklearn_accuracy",
+    "scaling",
+)
 
 
 def main(arguments: list[str]) -> int:

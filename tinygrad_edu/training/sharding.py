@@ -15,7 +15,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from tinygrad_edu.training.engine import EagerEngine
+from tinygrad_edu.training.engine import EagerEngine, Measured
 from tinygrad_edu.training.problem import Problem
 from tinygrad_edu.training.workers import Sharding, Workers
 
@@ -32,6 +32,16 @@ class ShardedEngine(EagerEngine):
         self.workers, self.place = Workers(problem, sharding, compiled), ""
         self.taken = _NativeStep(problem) if compiled else None
 
+    def epoch(self, batches: Sequence[Sequence[int]], number: int) -> Measured:
+        """Take one step for each batch; see ``StepEngine``."""
+        if self.taken is None:
+            return super().epoch(batches, number)
+        self.taken.read()
+        try:
+            return super().epoch(batches, number)
+        finally:
+            self.taken.write()
+
     def step(
         self, batch: Sequence[int], epoch: int, number: int
     ) -> tuple[float, float, float, int]:
@@ -47,15 +57,10 @@ class ShardedEngine(EagerEngine):
     def _step(self, batch: Sequence[int]) -> tuple[float, float, float, int]:
         if self.taken is None:
             return super()._step(batch)
-        numbers = self.taken.parameters()
-        shards = self.workers.sums(numbers.tobytes(), batch, self.place)
-        gradient = self.taken.total([sums.gradient for sums in shards])
+        shards = self.workers.sums(self.taken.numbers.tobytes(), batch, self.place)
         loss = math.fsum(sums.loss for sums in shards)
-        return (
-            loss,
-            *self.taken.take(numbers, gradient, loss, len(batch)),
-            sum(sums.correct for sums in shards),
-        )
+        taken = self.taken.take([sums.gradient for sums in shards], loss, len(batch))
+        return loss, *taken, sum(sums.correct for sums in shards)
 
     def _add_gradients(self, batch: Sequence[int]) -> tuple[float, int]:
         parameters = self.problem.parameters
@@ -89,21 +94,42 @@ class _NativeStep:
 
         self.update = compile(moved)  # of functions that do not know of this object: no cycles
         self.penalty = None if penalty is None else compile(lambda numbers: penalty(list(numbers)))
-        self.known: Any = None
+        self.numbers: Any = None  # these three are arrays
+        self.gradient: Any = None
         self.states: Any = None
+        self.known: Any = None  # the optimizer's state, as last written
+        self.steps = 0  # that the Values do not know of
 
-    def parameters(self) -> Any:
-        """Return the parameters as an array."""
-        return self.numpy.array([p.data for p in self.problem.parameters])
+    def read(self) -> None:
+        """Take over the parameters and the optimizer's state."""
+        numpy, optimizer = self.numpy, self.problem.optimizer
+        self.numbers = numpy.array([p.data for p in self.problem.parameters])
+        count = len(self.numbers)
+        if optimizer._state is not self.known:
+            before = optimizer._state or [optimizer.initial] * count
+            self.states = numpy.array(before, dtype=float).reshape(count, self.depth)
+        self.steps = 0
 
-    def total(self, gradients: Sequence[Any]) -> Any:
-        """Return the sum of the shards' gradients, added in their order."""
-        return sum(map(self.numpy.asarray, gradients))
+    def write(self) -> None:
+        """Bring parameters, their gradients and the optimizer's state up to date."""
+        if self.steps:
+            after = zip(self.problem.parameters, self.numbers.tolist(), self.gradient.tolist())
+            for parameter, number, slope in after:
+                parameter.data, parameter.grad = number, slope
+            self.known = [tuple(state) for state in self.states.tolist()]
+            self.problem.optimizer._state = self.known
 
-    def take(self, numbers: Any, gradient: Any, loss: float, count: int) -> tuple[float, float]:
-        """Take the step; return penalty and gradient norm. On error nothing has changed."""
-        numpy, p = self.numpy, self.problem
+    def take(self, gradients: Sequence[Any], loss: float, count: int) -> tuple[float, float]:
+        """Take a step; return penalty and gradient norm. On error nothing has changed.
+
+        Args:
+            gradients: Of the shards, to be added in this order.
+            loss: The sum of the examples' losses.
+            count: How many examples there were.
+        """
+        numpy, p, numbers = self.numpy, self.problem, self.numbers
         optimizer = p.optimizer
+        gradient = sum(map(numpy.asarray, gradients))
         # 1. The gradient of the objective.
         if p.loss.reduction == "mean":
             gradient = gradient / count
@@ -123,9 +149,6 @@ class _NativeStep:
         if p.clip_value is not None:
             gradient = numpy.clip(gradient, -p.clip_value, p.clip_value)
         # 4. The optimizer's step.
-        if optimizer._state is not self.known:
-            before = optimizer._state or [optimizer.initial] * len(numbers)
-            self.states = numpy.array(before, dtype=float).reshape(len(numbers), self.depth)
         states = self.states if self.depth else numpy.zeros((len(numbers), 1))
         moved, *after = self.update.map(
             numbers, -gradient if optimizer.maximize else gradient, states,
@@ -133,9 +156,9 @@ class _NativeStep:
         )  # fmt: skip
         if not numpy.isfinite(moved).all():
             raise FloatingPointError("a parameter would become nan or infinite")
-        for parameter, number, slope in zip(p.parameters, moved.tolist(), gradient.tolist()):
-            parameter.data, parameter.grad = number, slope
-        self.states = numpy.stack(after, axis=1) if after else states
-        optimizer._state = self.known = list(map(tuple, self.states[:, : self.depth].tolist()))
+        self.numbers, self.gradient = moved, gradient
+        if after:
+            self.states = numpy.stack(after, axis=1)
+        self.steps += 1
         optimizer.steps += 1
         return penalty, norm
