@@ -201,6 +201,7 @@ CONTESTS: dict[str, Callable[[], Contest]] = {
     "mnist-1": lambda: mnist(1),
     "mnist-32": lambda: mnist(32),
     "gpt": gpt,
+    "gpt-long": lambda: gpt("wolfgangamadeus"),  # the whole context
     "bundle-adjustment": bundle_adjustment,
     "mixture": gaussian_mixture,
     "determinant": determinant,
@@ -239,6 +240,7 @@ TARGETS = [
     Target("mnist-1", TORCH, COMPILED, 4),
     Target("mnist-32", TORCH, COMPILED, 1),
     Target("gpt", EAGER, COMPILED, 500),
+    Target("gpt-long", EAGER, COMPILED, 500),
     *(Target(name, COMPILED, COMPILED + VALUE, 3, at_most=True) for name in PROGRAMS),
     *(Target(name, rival, COMPILED, 1) for name in PROGRAMS for rival in (TORCH, CASADI)),
 ]
@@ -373,7 +375,7 @@ def growth_curves(quick: bool, clock: str) -> tuple[str, list[dict[str, Any]]]:
     rows[0].append("memory each, both")
     found = []
     for kind in ("recurrence", "random graph"):
-        for operations in (1_000, 10_000, 100_000, 1_000_000)[: 3 if quick else 4]:
+        for operations in (10_000, 100_000, 1_000_000)[: 2 if quick else 3]:
             got = in_fresh_process("benchmarks.compiled:growth", kind, operations, clock)
             found.append({"kind": kind, **got})
             n = got["operations"]

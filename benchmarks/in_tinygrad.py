@@ -180,7 +180,10 @@ def mixture(parameters: Any, points: Rows, gradient: bool, threads: int = 1) -> 
 
 
 def gpt_step(parameters: Sequence[float], tokens: Sequence[int], rate: float) -> Step:
+    import numpy
+
     from demos import gpt
 
     trainer = gpt.Compiled(parameters)
-    return lambda: (trainer.step(tokens, rate), trainer.parameters)
+    letters: Any = numpy.array(tokens, dtype=float)
+    return lambda: (trainer.step(letters, rate), trainer.parameters)

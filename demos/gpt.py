@@ -168,11 +168,11 @@ def adam(p: Any, gradient: Any, m: Any, v: Any, step: Any, rate: Any) -> tuple[A
     # 1. Remember.
     m = 0.85 * m + 0.15 * gradient
     v = 0.99 * v + 0.01 * gradient * gradient
-    # 2. Both means started at 0: make up for it.
-    direction = m / (1.0 - 0.85**step)
-    size = v / (1.0 - 0.99**step)
+    # 2. Both means started at 0 and are too small at first: allow for it in the rate.
+    warm = (1.0 - 0.99**step) ** 0.5
+    rate = rate * warm / (1.0 - 0.85**step)
     # 3. Step.
-    return p - rate * direction / (size**0.5 + 1e-8), m, v
+    return p - rate * m / (v**0.5 + 1e-8 * warm), m, v
 
 
 class Eager:
