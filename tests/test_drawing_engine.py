@@ -252,3 +252,18 @@ def test_nothing_heavy_is_imported_before_it_is_needed() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
+
+
+def test_python_3_10_uses_the_program_that_its_wheel_brings(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The WebAssembly wheel wants 3.11; the real program is tried when the wheel is checked."""
+    program = tmp_path / "graphviz-pure"
+    program.write_text('#!/bin/sh\necho "called with $*"\n', encoding="utf-8")
+    program.chmod(0o755)
+    monkeypatch.setattr(engine.sysconfig, "get_path", lambda name: str(tmp_path))
+    assert "called" not in engine.run_graphviz(GRAPH, "plain", system=False)
+    monkeypatch.setattr(engine.sys, "version_info", (3, 10, 13))
+    assert engine.run_graphviz(GRAPH, system=False) == "called with -Kdot -Tjson\n"
+    program.unlink()  # without it, whatever is there is tried
+    assert "called" not in engine.run_graphviz(GRAPH, "plain", system=False)

