@@ -3,7 +3,8 @@
 Two networks on handwritten digits, full batches: one trained node by node, one in native code on
 twenty copies of the data (else there is nothing to share). Measured: the time of a step without an
 executor, and with threads and processes; ``fit(..., executor=Sharding(E, shards=workers))`` does
-just these steps. All must end at the same parameters, or nothing is timed.
+just these steps. All must end at the same parameters, or nothing is timed. What two processes can
+gain at all on the machine as busy as it is, is measured first.
 
 Then the parts of a step, measured one by one, and the model made of them:
 
@@ -121,6 +122,27 @@ def measure(contestants: dict[str, Any], rounds: int) -> dict[str, float]:
     return {name: statistics.median(found) for name, found in seconds.items()}
 
 
+def count(number: int) -> int:
+    """Keep a processor busy."""
+    total = 0
+    for i in range(number):
+        total += i
+    return total
+
+
+def ceiling(rounds: int) -> float:
+    """Return how much faster two processes count than one: 2 on a machine with nothing else to do.
+
+    What is measured below cannot be better than this.
+    """
+    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
+        list(pool.map(count, [1000] * 2))
+        number = 5_000_000
+        one = timed(lambda: pool.submit(count, number).result(), rounds)
+        two = timed(lambda: list(pool.map(count, [number] * 2)), rounds)
+    return 2.0 * one / two
+
+
 def echo(numbers: Any, batch: range) -> Any:
     """Return an answer as large as that of a shard, at once."""
     return 0.0, len(batch), numbers
@@ -162,6 +184,8 @@ def main() -> None:
     one_thread()
     print(hardware(), end="\n\n")
     rounds, results = 3 if arguments.quick else 11, []
+    limit = ceiling(rounds)
+    print(f"Two processes that only count are {limit:.2f} times as fast as one: the ceiling\n")
     for compiled in (False, True):
         with ExitStack() as stack:
             contestants = engines(compiled, arguments.quick, stack)
@@ -198,7 +222,9 @@ def main() -> None:
                 ]
             )
         print("Modelled\n\n" + markdown(table) + "\n")
-        results.append({"compiled": compiled, "measured": measured, "model": model._asdict()})
+        results.append(
+            {"ceiling": limit, "compiled": compiled, "measured": measured, "model": model._asdict()}
+        )
     if arguments.json:
         write_json(arguments.json, results)
 
