@@ -41,13 +41,13 @@ def grad(output: Any, inputs: Any, *, create_graph: bool = False) -> Any:
     >>> slope.data, grad(slope, x)
     (12.0, 12.0)
     """
-    several = not isinstance(inputs, Node)
+    several = isinstance(inputs, Iterable)
     wanted = list(inputs) if several else [inputs]
     for node in (output, *wanted):
         if not isinstance(node, Node):
             raise TypeError(f"grad: expected a Value, got {type(node).__name__} {node!r:.60}")
     if not all(isinstance(node, Value) for node in (output, *wanted)):
-        results = output.gradient(wanted)  # a compiler's symbols differentiate their own program
+        results = output.gradient(wanted, create_graph)  # a compiler's symbols do it themselves
     else:
         results = _gradients(output, wanted, create_graph)
     return results if several else results[0]

@@ -25,6 +25,17 @@ def _unknown(what: str) -> NoReturn:
     raise TypeError(f"{what}: {_WAYS_OUT}")
 
 
+def _no_gradients(y: Any, a: Any) -> NoReturn:
+    raise TypeError(
+        "compile: grad() without create_graph=True returns plain numbers, which cannot be "
+        "differentiated; write grad(output, inputs, create_graph=True)"
+    )
+
+
+# what grad() returns without create_graph
+PLAIN = Op("plain", "=", 1, lambda a: a, _no_gradients, "a", formula=lambda a: a)
+
+
 class Symbol(Operators):
     """A number known only at run time: node ``index`` of ``program``."""
 
@@ -57,8 +68,12 @@ class Symbol(Operators):
                 return NotImplemented
         return cls.record(op, (left, right))
 
-    def gradient(self, inputs: list[Any]) -> list[Symbol]:
-        """Return the gradients by ``inputs`` as symbols: the hook behind ``grad()``."""
+    def gradient(self, inputs: list[Any], create_graph: bool) -> list[Symbol]:
+        """Return the gradients by ``inputs`` as symbols: the hook behind ``grad()``.
+
+        Without ``create_graph`` they are plain numbers in the engine; so here it is an error to
+        differentiate them again.
+        """
         from tinygrad_edu.compiler.gradient_program import gradients
 
         nodes = [
@@ -67,7 +82,10 @@ class Symbol(Operators):
             else _foreign(self.program, x, None)
             for x in inputs
         ]
-        return [Symbol(self.program, node) for node in gradients(self.program, self.index, nodes)]
+        program, found = self.program, gradients(self.program, self.index, nodes)
+        if not create_graph:
+            found = [x if x in program.constants else program.add(PLAIN, [x]) for x in found]
+        return [Symbol(program, node) for node in found]
 
     # --- comparisons give traced conditions ---
 
