@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import subprocess
 import sys
 import threading
@@ -117,6 +118,17 @@ def test_functions_that_call_grad():
     value, gradient = compile(f).value_and_grad(x)
     assert_allclose(value, slow.data, rtol=1e-13)
     assert_allclose(gradient, grad(slow, values), rtol=1e-12)
+
+
+def test_plain_gradients_are_not_differentiated_again():
+    def f(x, y):
+        return y * grad(x * x * x, x)  # a float in the engine
+
+    fast = compile(f)
+    assert fast(2.0, 5.0) == 60.0
+    assert fast.value_and_grad(2.0, 5.0, wrt=1) == (60.0, 12.0)
+    with pytest.raises(TypeError, match="create_graph=True"):
+        fast.value_and_grad(2.0, 5.0)
 
 
 def test_hessian_jacobian_and_hvp_agree_with_the_engine():
@@ -414,3 +426,34 @@ def test_sums_over_rows_of_nothing_but_shared_numbers():
     fast = compile(lambda w, x: w * w)
     value, slope, losses = fast.batch_value_and_grad(3.0, [1.0, 2.0, 4.0], reduce="sum")
     assert (value, slope, losses.tolist()) == (27.0, 18.0, [9.0, 9.0, 9.0])
+
+
+def test_rows_without_numbers():
+    fast = compile(lambda w, x: w * w)
+    value, slope, losses = fast.batch_value_and_grad(3.0, np.zeros((9, 0)))
+    assert (value, slope, losses.tolist()) == (9.0, 6.0, [9.0] * 9)
+    both = compile(lambda w, x, y: w * y)
+    assert both.map(3.0, np.zeros((2, 0)), [1.0, 2.0], shared=(0,)).tolist() == [3.0, 6.0]
+
+
+@pytest.mark.parametrize("threads", [0, -1, 2.5, True, None])
+def test_a_number_of_threads_that_is_none(threads):
+    with pytest.raises(ValueError, match="threads: expected a whole number from 1"):
+        compile(lambda x: x).map([1.0, 2.0], threads=threads)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+def test_a_forked_process_has_threads_of_its_own():
+    script = (
+        "import os, signal\n"
+        "from tinygrad_edu import compile\n"
+        "fast, rows = compile(lambda x: x * x), [float(i) for i in range(100)]\n"
+        "expected = fast.map(rows, threads=2).tolist()\n"
+        "child = os.fork()\n"
+        "if child == 0:\n"
+        "    signal.alarm(20)\n"
+        "    os._exit(0 if fast.map(rows, threads=2).tolist() == expected else 1)\n"
+        "print(os.waitpid(child, 0)[1])"
+    )
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert run.stdout.strip() == "0", run.stderr

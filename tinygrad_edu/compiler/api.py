@@ -346,6 +346,8 @@ class Compiled:
     def _run_rows(
         self, variant: Variant, args: tuple[Any, ...], matrices: list[Any], threads: int
     ) -> tuple[Any, Any]:
+        if type(threads) is not int or threads < 1:
+            raise ValueError(f"threads: expected a whole number from 1, got {threads!r}")
         out, sums = variant.kernel.run_rows(self._write(variant, args), matrices, threads)
         if self.check:
             self._finite(out)

@@ -7,6 +7,7 @@ of a tile together, one per lane.
 from __future__ import annotations
 
 import ctypes
+import os
 import threading
 import time
 from collections.abc import Sequence
@@ -188,8 +189,10 @@ class Kernel:
             return out, self._part(addresses, 0, rows)
         tiles = -(-rows // self.lanes)
         bounds = [min(rows, self.lanes * (tiles * t // threads)) for t in range(threads + 1)]
+        # the jobs keep the arrays: after Ctrl-C here, threads still write to them for a while
+        arrays = (out, pointers, matrices)
         others = [
-            _workers(threads).submit(self._part, addresses, begin, end)
+            _workers(threads, os.getpid()).submit(self._part, addresses, begin, end, arrays)
             for begin, end in pairwise(bounds[1:])
         ]
         totals = self._part(addresses, 0, bounds[1])
@@ -197,8 +200,10 @@ class Kernel:
             totals += other.result()
         return out, totals
 
-    def _part(self, addresses: tuple[int, int, int], begin: int, end: int) -> Any:
-        """Run over some of the rows; return their sums."""
+    def _part(
+        self, addresses: tuple[int, int, int], begin: int, end: int, arrays: tuple[Any, ...] = ()
+    ) -> Any:
+        """Run over some of the rows; return their sums. The ``arrays`` just stay alive."""
         shared, out, matrices = addresses
         totals = self._numpy.zeros(self._sums)
         if end > begin:
@@ -238,8 +243,12 @@ def _address(array: Any) -> int:
 
 
 @lru_cache(maxsize=4)
-def _workers(threads: int) -> ThreadPoolExecutor:
-    """Return threads that wait for work; the calling thread does its share itself."""
+def _workers(threads: int, process: int) -> ThreadPoolExecutor:
+    """Return threads that wait for work; the calling thread does its share itself.
+
+    They belong to one process: a forked child has none of its parent's threads, and would wait for
+    them for ever.
+    """
     return ThreadPoolExecutor(threads - 1, thread_name_prefix="tinygrad_edu")
 
 

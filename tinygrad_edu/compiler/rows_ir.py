@@ -199,6 +199,8 @@ def tile_loop(
     w.say(f"%count = select i1 %part, i64 %left, i64 {lanes}")
     slot = 0
     for m, width in enumerate(widths):
+        if width == 0:  # rows without numbers are counted, that is all
+            continue
         pointer = w.let(f"getelementptr ptr, ptr %matrices, i64 {m}")
         matrix = w.let(f"load ptr, ptr {pointer}")
         start = w.let(f"mul i64 %row, {width}")
