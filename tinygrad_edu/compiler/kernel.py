@@ -201,9 +201,9 @@ class Kernel:
         return out, totals
 
     def _part(
-        self, addresses: tuple[int, int, int], begin: int, end: int, arrays: tuple[Any, ...] = ()
+        self, addresses: tuple[int, int, int], begin: int, end: int, _arrays: tuple[Any, ...] = ()
     ) -> Any:
-        """Run over some of the rows; return their sums. The ``arrays`` just stay alive."""
+        """Run over some of the rows; return their sums. The ``_arrays`` just stay alive."""
         shared, out, matrices = addresses
         totals = self._numpy.zeros(self._sums)
         if end > begin:
@@ -243,7 +243,7 @@ def _address(array: Any) -> int:
 
 
 @lru_cache(maxsize=4)
-def _workers(threads: int, process: int) -> ThreadPoolExecutor:
+def _workers(threads: int, _process: int) -> ThreadPoolExecutor:
     """Return threads that wait for work; the calling thread does its share itself.
 
     They belong to one process: a forked child has none of its parent's threads, and would wait for

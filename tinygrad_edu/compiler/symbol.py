@@ -25,7 +25,7 @@ def _unknown(what: str) -> NoReturn:
     raise TypeError(f"{what}: {_WAYS_OUT}")
 
 
-def _no_gradients(y: Any, a: Any) -> NoReturn:
+def _no_gradients(*_operands: Any) -> NoReturn:
     raise TypeError(
         "compile: grad() without create_graph=True returns plain numbers, which cannot be "
         "differentiated; write grad(output, inputs, create_graph=True)"
