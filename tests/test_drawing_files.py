@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import struct
@@ -34,8 +35,6 @@ def png_size(png: bytes) -> tuple[int, ...]:
 
 
 def pixels(png: bytes) -> Any:
-    import io
-
     image = pytest.importorskip("PIL.Image").open(io.BytesIO(png)).convert("RGB")
     return image.tobytes()
 
@@ -91,6 +90,12 @@ def test_scale_of_a_png(scale: float) -> None:
     got = png_size(figure.png(scale))
     assert abs(got[0] - width * scale) <= scale  # the size is rounded to points
     assert abs(got[1] - height * scale) <= scale
+
+
+@pytest.mark.parametrize("scale", [0.5, 1.0, 3.7])
+def test_no_pixel_of_a_png_is_transparent(scale: float) -> None:
+    image = pytest.importorskip("PIL.Image").open(io.BytesIO(figure_1().png(scale)))
+    assert image.convert("RGBA").getchannel("A").getextrema() == (255, 255)
 
 
 @pytest.mark.parametrize("scale", [0.0, -1.0, float("inf"), float("nan")])

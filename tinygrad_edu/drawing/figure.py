@@ -86,7 +86,8 @@ class Figure:
                 f"scale below {math.sqrt(_MAX_PIXELS / (width * height)):.2g} or save as .svg or "
                 ".pdf"
             )
-        return render_png(self.svg, scale)
+        # white: a last row or column of pixels that the figure fills in part would shine through
+        return render_png(self.svg, scale, background="#ffffff")
 
     def pdf(self) -> bytes:
         """Return the figure as a PDF document of one page: vectors, text as text."""
@@ -133,8 +134,8 @@ class Figure:
         )
 
 
-def render_png(svg: str, scale: float) -> bytes:
-    """Return SVG text as a PNG image with ``scale`` pixels per unit."""
+def render_png(svg: str, scale: float, background: str | None = None) -> bytes:
+    """Return SVG text as a PNG image with ``scale`` pixels per unit; transparent by default."""
     try:
         import resvg_py
     except ImportError as error:
@@ -144,6 +145,7 @@ def render_png(svg: str, scale: float) -> bytes:
         resvg_py.svg_to_bytes(
             svg_string=svg,
             zoom=scale,
+            background=background,
             skip_system_fonts=_COVERED.fullmatch(svg) is not None,
             font_files=[os.fspath(REGULAR_FONT), os.fspath(ITALIC_FONT)],
             font_family="Liberation Serif",
