@@ -349,6 +349,7 @@ def test_copies_pickles_and_models_of_plain_numbers() -> None:
         (lambda: Neuron(2.0), TypeError, "nin: expected a whole number, got float 2.0"),
         (lambda: Neuron(True), TypeError, "nin: expected a whole number, got bool"),
         (lambda: MLP(2, []), ValueError, "nouts: expected the width of at least one layer"),
+        (lambda: MLP(2, 1), TypeError, r"nouts: expected the width of each layer, such as \[1\]"),
         (lambda: MLP(2, [3, -1]), ValueError, "nout: expected at least 1, got -1"),
         (lambda: Neuron(2, "swish"), ValueError, "activation: expected identity, .* got 'swish'"),
         (lambda: Neuron(2, 3), TypeError, "activation: expected a name or a function, got int 3"),
@@ -362,6 +363,15 @@ def test_copies_pickles_and_models_of_plain_numbers() -> None:
 def test_errors_say_what_was_wanted(make: Any, kind: type[Exception], message: str) -> None:
     with pytest.raises(kind, match=message):
         make()
+
+
+def test_numpy_counts_and_seeds_are_whole_numbers_too() -> None:
+    numpy = pytest.importorskip("numpy")
+    two = numpy.array([2, 2])[0]
+    model, usual = MLP(two, [two, 1], seed=two), MLP(2, [2, 1], seed=2)
+    assert model.state_dict() == usual.state_dict()
+    assert (repr(model), model.nouts) == (repr(usual), (2, 1))
+    assert type(model.nouts[0]) is int
 
 
 def test_training_by_hand_equals_torch_loss_by_loss() -> None:

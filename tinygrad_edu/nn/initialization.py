@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable
+from numbers import Integral
 from typing import Any
 
 from tinygrad_edu import functional, ops
@@ -95,8 +96,10 @@ def random_source(seed: Seed) -> random.Random:
     """
     if isinstance(seed, random.Random):
         return seed
-    if seed is None or (isinstance(seed, int) and not isinstance(seed, bool)):
-        return random.Random(seed)
+    if seed is None:
+        return random.Random()
+    if isinstance(seed, Integral) and not isinstance(seed, bool):
+        return random.Random(int(seed))
     raise TypeError(
         "seed: expected a whole number, a random.Random or None, "
         f"got {type(seed).__name__} {seed!r}"

@@ -10,6 +10,7 @@ Networks'. The interface (``MLP(2, [16, 16, 1])``, ``w``, ``b``, ``neurons``, ``
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Integral
 from typing import Any
 
 from tinygrad_edu import ops
@@ -180,7 +181,12 @@ class MLP(Module):
         seed: Seed = None,
         **options: Any,
     ) -> None:
-        self.nin, self.nouts = check_count(nin, "nin"), tuple(nouts)
+        if isinstance(nouts, Integral):
+            raise TypeError(
+                f"nouts: expected the width of each layer, such as [{nouts}]; got {nouts}"
+            )
+        self.nin = check_count(nin, "nin")
+        self.nouts = tuple(check_count(nout, "nout") for nout in nouts)
         if not self.nouts:
             raise ValueError("nouts: expected the width of at least one layer, got none")
         if isinstance(activation, Sequence) and not isinstance(activation, str):
@@ -220,11 +226,11 @@ def check_count(count: Any, name: str) -> int:
     >>> check_count(3, "nin")
     3
     """
-    if not isinstance(count, int) or isinstance(count, bool):
+    if not isinstance(count, Integral) or isinstance(count, bool):
         raise TypeError(f"{name}: expected a whole number, got {type(count).__name__} {count!r}")
     if count < 1:
         raise ValueError(f"{name}: expected at least 1, got {count}")
-    return count
+    return int(count)  # numpy's integers become Python's
 
 
 def as_inputs(x: Any, nin: int, weight: Any) -> Sequence[Any]:
