@@ -11,12 +11,14 @@ import random
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
+from numbers import Integral
 from time import perf_counter
 from typing import Any
 
 from tinygrad_edu.nn.initialization import Seed, random_source
 from tinygrad_edu.nn.loss import Loss, as_loss
 from tinygrad_edu.nn.module import Module
+from tinygrad_edu.operation import to_float
 from tinygrad_edu.optim import Optimizer, Schedule
 from tinygrad_edu.training.engine import EagerEngine, Measured, StepEngine, evaluate_on
 from tinygrad_edu.training.history import History
@@ -112,14 +114,18 @@ def fit(
     problem = make_problem(model, X, y, loss, optimizer, learning_rate)
     problem.penalty, problem.clip_norm, problem.clip_value = penalty, clip_norm, clip_value
     for name, limit in (("clip_norm", clip_norm), ("clip_value", clip_value)):
-        if limit is not None and not limit > 0.0:
+        if limit is not None and not to_float(limit, name) > 0.0:
             raise ValueError(f"{name}: expected a number above 0, got {limit!r}")
+    if history is not None and not isinstance(history, History):
+        raise TypeError(f"history: expected a History, got {type(history).__name__}")
     held_out = None if validation is None else held_out_data(problem, validation)
     batches = _batches(batch, len(problem.rows), random_source(seed))
-    criteria = [until] if callable(until) else list(until)
-    observers = list(callbacks)
+    criteria = _functions([until] if callable(until) else until, "until")
+    observers = _functions(callbacks, "callbacks")
+    if penalty is not None:
+        _functions([penalty], "penalty")
     for name, number in (("epochs", epochs), ("record", record)):
-        if not isinstance(number, int) or isinstance(number, bool) or number < 0:
+        if not isinstance(number, Integral) or isinstance(number, bool) or number < 0:
             raise ValueError(f"{name}: expected a whole number from 0, got {number!r}")
     engine = _engine(problem, compiled, executor)
     # 2. The epochs.
@@ -183,12 +189,24 @@ def evaluate(
     return measured.loss, None if measured.correct is None else measured.correct / len(rows)
 
 
+def _functions(members: Any, name: str) -> list[Callable[..., Any]]:
+    """Return ``members`` as a list if each of them can be called."""
+    functions = list(members) if isinstance(members, Iterable) else [members]
+    for member in functions:
+        if not callable(member):
+            raise TypeError(
+                f"{name}: expected functions, got {type(member).__name__} {member!r:.60}"
+            )
+    return functions
+
+
 def _batches(batch: int | str, n: int, source: random.Random) -> Callable[[], list[Sequence[int]]]:
     """Return the function that draws the batches of an epoch, as lists of row numbers."""
     if batch == "full":
         return lambda: [range(n)]
-    if not isinstance(batch, int) or isinstance(batch, bool) or batch < 1:
+    if not isinstance(batch, Integral) or isinstance(batch, bool) or batch < 1:
         raise ValueError(f"batch: expected 'full' or a whole number from 1, got {batch!r}")
+    batch = int(batch)
     if batch == 1:
         return lambda: [[source.randrange(n)] for _ in range(n)]
 
