@@ -435,7 +435,7 @@ class Compiler:
             wanted = ", ".join(_KINDS[kind] for kind in most)
             optional = " (the last may be left out)" if "?" in shape else ""
             raise FormulaError(
-                f"{name} takes {len(most)} operands ({wanted}){optional}, got {count}",
+                f"{name} takes {len(most)} operand(s) ({wanted}){optional}, got {count}",
                 self.text,
                 at,
             )
