@@ -66,11 +66,11 @@ def describe(model: Any) -> dict[str, Any]:
         return nothing
     return {
         "kind": kind,
-        "nin": model.nin,
+        "nin": int(model.nin),
         "nouts": [len(neurons) for neurons in layers],
         "activations": [list(*found) for found in names],
         "bias": biases.pop(),
-        "features": None if features is None else {"polynomial": features.degree},
+        "features": None if features is None else {"polynomial": int(features.degree)},
     }
 
 
