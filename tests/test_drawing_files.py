@@ -230,7 +230,7 @@ def test_writing_text_and_bytes(tmp_path: Path) -> None:
     assert path.read_bytes() == b"\x00\r\n"
     with pytest.raises(TypeError, match="expected bytes or text, got int"):
         write_atomically(path, 3)  # type: ignore[arg-type]
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(FileNotFoundError, match=r"file'$"):
         write_atomically(tmp_path / "nowhere" / "file", "x")
     assert list(tmp_path.iterdir()) == [path]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 from pathlib import Path
+from typing import Any
 
 _BINARY = getattr(os, "O_BINARY", 0)  # Windows would translate line ends
 
@@ -43,6 +44,15 @@ def write_atomically(path: str | os.PathLike[str], content: bytes | str) -> None
     # Not tempfile: its files may be read by their owner alone, and os.open() gives a new file the
     # permissions that open() would have given it.
     temporary = target.with_name(f".{target.name[:40]}.{secrets.token_hex(8)}.tmp")
+    try:
+        _write(temporary, target, content, mode)
+    except OSError as error:  # name the file that was asked for, not the temporary one
+        if error.errno is None:
+            raise
+        raise OSError(error.errno, error.strerror, os.fspath(path)) from error
+
+
+def _write(temporary: Path, target: Path, content: Any, mode: int | None) -> None:
     handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, 0o666)
     try:
         with os.fdopen(handle, "wb") as file:
