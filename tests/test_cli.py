@@ -102,7 +102,7 @@ def test_the_table_of_a_wide_node_stays_readable() -> None:
 def test_a_figure_that_cannot_be_written_leaves_everything_as_it_was(
     run: Any, tmp_path: Path
 ) -> None:
-    for path in (tmp_path / "missing" / "f.svg", tmp_path / "f.bmp", tmp_path):
+    for path in (tmp_path / "missing" / "f.svg", tmp_path / "f.bmp", tmp_path, ""):
         code, out, err = run("draw", *FIGURE_2, "-o", str(path))
         assert (code, out) == (2, "")
         assert re.fullmatch(r"tinygrad-edu: error: .+\n", err)
@@ -146,6 +146,7 @@ def test_values_come_anywhere_and_a_formula_may_start_with_a_minus(run: Any) -> 
         assert (code, err) == (0, "")
         assert json.loads(out)["formula"] == "-x*y"
         assert json.loads(out)["value"] == -6.0
+    assert run("grad", "-hypot(x,4)", "x=3")[:2] == (0, "f = -5\ndf/dx = -0.6\n")  # no -h
 
 
 def test_check_passes_and_its_exit_code_says_so(run: Any) -> None:

@@ -190,13 +190,13 @@ def _draw(arguments: Namespace) -> int:
     output = expression.build(values).output
     output.backward()
     table = "" if arguments.dot else forward_table(output)
-    if arguments.output or arguments.dot:
+    if arguments.output is not None or arguments.dot:
         from tinygrad_edu.drawing import draw
 
         figure = draw(output)
         if arguments.dot:
             table = figure.dot.rstrip("\n")
-        if arguments.output:
+        if arguments.output is not None:
             figure.save(arguments.output)
     print(table)
     return 0
@@ -402,12 +402,14 @@ formulas:
   Numbers, pi, names, + - * / **, comparisons (1 for true, 0 for false), lists in [ ] and functions:
   exp log sqrt sin tanh sigmoid relu maximum(a, b) where(c, a, b) sum(a, b, c) dot([a, b], [c, d])
   take(softmax(a, b), 0) and more. Steps are separated by ; and named with =, and x = 2 gives an
-  input a value. A formula that starts with a minus may be written as such."""
+  input a value. A formula may start with a minus; only -o*x is to be written as "- o*x"."""
 
 
 def _parse_arguments(argv: Sequence[str]) -> Namespace:
     # A formula such as -x*y is no option; argparse takes what holds a space for a formula.
-    words = [f" {x}" if x[:1] == "-" and x[1:2] not in ("", "-", "o", "h") else x for x in argv]
+    words = [
+        f" {x}" if x[:1] == "-" and x[1:2] not in ("", "-", "o") and x != "-h" else x for x in argv
+    ]
     arguments, rest = build_parser().parse_known_args(words)
     # Values after an option: argparse hands back what comes after the first run of them.
     for word in rest:
