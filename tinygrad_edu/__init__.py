@@ -30,7 +30,13 @@ if TYPE_CHECKING:
     from tinygrad_edu.drawing import step_through as step_through
     from tinygrad_edu.drawing.train_page import train_page as train_page
     from tinygrad_edu.expression import parse as parse
+    from tinygrad_edu.interop import from_torch as from_torch
+    from tinygrad_edu.interop import to_onnx as to_onnx
+    from tinygrad_edu.interop import to_torch as to_torch
     from tinygrad_edu.nn import MLP as MLP
+    from tinygrad_edu.saving import load as load
+    from tinygrad_edu.saving import load_model as load_model
+    from tinygrad_edu.saving import save as save
     from tinygrad_edu.training import fit as fit
 
 __version__ = "0.1.0"
@@ -43,9 +49,15 @@ _LAZY = {
     "draw_network": "tinygrad_edu.drawing",
     "explain": "tinygrad_edu.drawing",
     "fit": "tinygrad_edu.training",
+    "from_torch": "tinygrad_edu.interop",
+    "load": "tinygrad_edu.saving",
+    "load_model": "tinygrad_edu.saving",
     "MLP": "tinygrad_edu.nn",
     "parse": "tinygrad_edu.expression",
+    "save": "tinygrad_edu.saving",
     "step_through": "tinygrad_edu.drawing",
+    "to_onnx": "tinygrad_edu.interop",
+    "to_torch": "tinygrad_edu.interop",
     "train_page": "tinygrad_edu.drawing",
 }
 _ROOMS = {
