@@ -615,6 +615,29 @@ def test_command_line(tmp_path: Path, capsys: Any) -> None:
     assert "there is no file" in capsys.readouterr().err
 
 
+def test_a_class_that_ends_the_program_fails() -> None:
+    report = grade(planted(("backward", "        raise SystemExit(0)\n")), examples=5)
+    assert not report.passed
+    assert "`c.backward()` raised SystemExit: 0" in report["gradient of the result"].message
+
+
+def test_what_the_class_is_given_it_keeps() -> None:
+    def start(self: Any, data: float, *rest: Any) -> None:
+        right.__init__(self, int(data), *rest)
+
+    right: Any = planted()
+    message = grade(type("Value", (right,), {"__init__": start}), examples=5)["interface"].message
+    assert message == "`Value(-1.5).data` should be -1.5, but it is -1."
+
+    def refuse(self: Any, data: float, *rest: Any) -> None:
+        if data < 0.0:
+            raise ValueError("positive numbers only")
+        right.__init__(self, data, *rest)
+
+    message = grade(type("Value", (right,), {"__init__": refuse}), examples=5)["interface"].message
+    assert "`Value(-1.5)` raised ValueError: positive numbers only" in message
+
+
 def test_pytest_plugin(tmp_path: Path) -> None:
     right, wrong = tmp_path / "right.py", tmp_path / "wrong.py"
     right.write_text(RIGHT.replace("class Value", "class Scalar")

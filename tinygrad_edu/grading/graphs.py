@@ -252,7 +252,7 @@ def mixed_up(session: Session) -> None:
             return
         a, b = session.runner.nodes(program((2.0, 2.0), ("*", 0, 1)))[:2]
         equal = bounded(lambda: bool(a == b))
-    except (Exception, TooLong):  # other checks report it
+    except (Exception, SystemExit, TooLong):  # other checks report it
         return
     text = "The gradients are wrong where different nodes hold equal numbers. "
     if a is b:
@@ -362,7 +362,7 @@ def summing(session: Session) -> None:
         grads = [session.runner.number(x, "grad", name) for x, name in zip((a, b, c), "abc")]
     except Broken as broken:
         raise Fault(broken.message, lines) from None
-    except (Exception, TooLong) as error:
+    except (Exception, SystemExit, TooLong) as error:
         if isinstance(error, TypeError) and not hasattr(session.kind, "__radd__"):
             raise Fault(
                 "`sum([a, b, c])` does not work: sum() starts from the number 0, so its first step "

@@ -19,7 +19,7 @@ def interface(session: Session) -> None:
     kind = session.kind
     try:
         node = bounded(lambda: kind(2.0))
-    except (Exception, TooLong) as error:
+    except (Exception, SystemExit, TooLong) as error:
         raise Fault(session.runner.explain(error, "Value(2.0)"), ["a = Value(2.0)"]) from None
     absent = [name for name in ("data", "grad", "backward") if not hasattr(node, name)]
     if absent:
@@ -39,6 +39,15 @@ def interface(session: Session) -> None:
         if not close(got, wanted):
             raise Fault(f"`Value(2.0).{name}` should be {wanted:g}, but it is {got:.10g}.",
                         ["a = Value(2.0)", f"a.{name}"])  # fmt: skip
+    try:
+        kept = session.runner.number(bounded(lambda: kind(-1.5)), "data", "a")
+    except Broken as broken:
+        raise Fault(broken.message, ["a = Value(-1.5)"]) from None
+    except (Exception, SystemExit, TooLong) as error:
+        raise Fault(session.runner.explain(error, "Value(-1.5)"), ["a = Value(-1.5)"]) from None
+    if not close(kept, -1.5):
+        raise Fault(f"`Value(-1.5).data` should be -1.5, but it is {kept:.10g}.",
+                    ["a = Value(-1.5)", "a.data"])  # fmt: skip
 
 
 _METHODS = {"+": "add", "-": "sub", "*": "mul", "/": "truediv", "**": "pow", "neg": "neg"}

@@ -92,7 +92,7 @@ class Runner:
 
         try:
             bounded(build, steps)
-        except (Exception, TooLong) as error:
+        except (Exception, SystemExit, TooLong) as error:
             i = len(made) - len(code.inputs)
             where = code.line(code.steps[i]) if i >= 0 else f"Value({code.inputs[len(made)]!r})"
             raise Broken(self.explain(error, where), where, error) from error
@@ -104,7 +104,7 @@ class Runner:
             node.grad = 1.0
         try:
             bounded(node.backward, steps)
-        except (Exception, TooLong) as error:
+        except (Exception, SystemExit, TooLong) as error:
             where = f"{name}.backward()"
             raise Broken(self.explain(error, where), where, error) from error
 
@@ -126,7 +126,7 @@ class Runner:
             if not isinstance(node, self.kind):
                 raise Broken(f"`{name}` should be a Value, but it is {what}", where) from None
             raise Broken(f"`{where}` is missing ({error})", where, error) from error
-        except (Exception, TooLong) as error:
+        except (Exception, SystemExit, TooLong) as error:
             raise Broken(self.explain(error, where), where, error) from error
         if isinstance(found, Real) and not isinstance(found, bool):
             return float(found)
