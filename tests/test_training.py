@@ -466,6 +466,17 @@ def test_wrong_arguments_are_errors_before_the_first_step(
     assert all(p.grad == 0.0 for p in model.parameters())
 
 
+@pytest.mark.parametrize("compiled", [False, True])
+def test_an_optimizer_of_another_model_is_an_error_before_the_first_step(compiled: bool) -> None:
+    optimizer = Adam(0.1)
+    fit(MLP(2, [3, 1], seed=1), X2, Y2, loss=hinge, optimizer=optimizer, epochs=1)
+    model = MLP(2, [2, 1], seed=1)
+    before = parameters(model)
+    with pytest.raises(ValueError, match=r"optimizer: has been stepping 13 parameters, this .* 9"):
+        fit(model, X2, Y2, loss=hinge, optimizer=optimizer, epochs=1, compiled=compiled)
+    assert parameters(model) == before
+
+
 def test_labels_are_checked_against_the_number_of_classes() -> None:
     model = SoftmaxRegression(2, 3, seed=1)
     for y, message in (

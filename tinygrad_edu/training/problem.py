@@ -64,6 +64,12 @@ def make_problem(
         raise ValueError(
             f"optimizer: {loss.name} is to {wanted}, but {optimizer!r} does the opposite"
         )
+    known = len(optimizer.state_dict()["state"])
+    if known not in (0, len(parameters)):
+        raise ValueError(
+            f"optimizer: has been stepping {known} parameters, this model has {len(parameters)}; "
+            "take a new one"
+        )
     rows, targets = checked(model, loss, X, y, "")
     return Problem(model, parameters, rows, targets, loss, optimizer)
 
