@@ -17,7 +17,7 @@ import torch
 from reference import tensor
 
 import tinygrad_edu as tg
-from tinygrad_edu import Value, grad
+from tinygrad_edu import Value, grad, where
 from tinygrad_edu.value import Constant, as_value, topological_order
 
 # --- the notes' figures ---
@@ -141,6 +141,16 @@ def test_order_compares_data_and_equality_is_identity() -> None:
     assert {a: "a", c: "c"}[a] == "a"
     with pytest.raises(TypeError, match="comparison: expected a real number"):
         a < "1"  # noqa: B015
+
+
+def test_numpy_truth_chooses_and_numpy_measures_spread() -> None:
+    x, y = Value(2.0), Value(4.0)
+    assert (x < np.float64(3.0)) is True
+    assert [where(np.float64(c) > x, x, y).data for c in (3.0, 1.0)] == [2.0, 4.0]
+    assert [where(c, x, y).data for c in (np.bool_(True), np.bool_(False))] == [2.0, 4.0]
+    spread = np.std(np.array([x, y]))
+    assert spread.data == 1.0
+    assert grad(spread, [x, y]) == [-0.5, 0.5]
 
 
 def test_numpy_object_arrays() -> None:

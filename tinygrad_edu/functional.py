@@ -77,7 +77,9 @@ def where(condition: Any, a: Any, b: Any) -> Any:
     >>> where(2.0 > 1.0, 10.0, 20.0)
     10.0
     """
-    return ops.where(float(condition) if isinstance(condition, bool) else condition, a, b)
+    if isinstance(condition, bool) or str(getattr(condition, "dtype", "")) == "bool":  # or numpy's
+        condition = float(condition)
+    return ops.where(condition, a, b)
 
 
 def sum(terms: Iterable[Any]) -> Any:

@@ -76,6 +76,10 @@ class Operators(Node):
     def __pos__(self) -> Any:
         return self
 
+    def conjugate(self) -> Any:
+        """Return the number itself, which is real; numpy's var() and std() ask for it."""
+        return self
+
     def __abs__(self) -> Any:
         return self.unary(ops.abs_, self)
 

@@ -282,7 +282,9 @@ def _restore(kind: type[Value], data: float, label: str, grad: float) -> Value:
 def _comparable(other: Any) -> Any:
     if isinstance(other, Value):
         return other._data
-    return other if not isinstance(other, Node) and is_number(other, "comparison") else None
+    if isinstance(other, Node) or not is_number(other, "comparison"):
+        return None
+    return other if type(other) is int else float(other)  # numpy's would give numpy's truth
 
 
 def as_value(number: Any) -> Value:
