@@ -64,8 +64,9 @@ class Compiled:
     """A compiled function; made by ``compile``. It may be called from several threads at once.
 
     Values (leaves) that the function uses from its surroundings are inputs, too: their data are
-    read at each call. Arguments that are Values count as the numbers they hold. Gradients come in
-    the structure of the arguments; a module's as a dict by parameter name.
+    read at each call. Plain numbers of its surroundings stay as they were when it was traced.
+    Arguments that are Values count as the numbers they hold. Gradients come in the structure of the
+    arguments; a module's as a dict by parameter name.
     """
 
     def __init__(self, function: Callable[..., Any], strict: bool, check: bool) -> None:
