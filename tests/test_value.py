@@ -86,8 +86,10 @@ def test_constant_exponents_and_bases_are_captured() -> None:
 
 @pytest.mark.parametrize("data", ["2", None, 1j, True, [1.0], np.zeros(2), np.bool_(True), b"1"])
 def test_data_must_be_a_real_number(data) -> None:
-    with pytest.raises(TypeError, match="data: expected a real number"):
+    with pytest.raises(TypeError, match="data: expected a real number, got"):
         Value(data)
+    with pytest.raises(OverflowError, match="data: the int is too large for a float"):
+        Value(10**400)
     x = Value(1.0)
     with pytest.raises(TypeError, match="data: expected a real number"):
         x.data = data

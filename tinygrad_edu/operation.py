@@ -105,7 +105,7 @@ class Op:
         return (lookup, (self.name, self.parameter))
 
 
-def is_number(value: Any, where: str) -> bool:
+def is_number(value: Any, where: str, wanted: str = "a real number or a Value") -> bool:
     """Is ``value`` a plain real number? ``False`` for foreign types, an error for wrong ones.
 
     Raises:
@@ -119,9 +119,7 @@ def is_number(value: Any, where: str) -> bool:
         return True
     if isinstance(value, (bool, complex, str, bytes, list, tuple, dict, set, type(None))):
         hint = "; write 1.0 or 0.0, or use where()" if isinstance(value, bool) else ""
-        raise TypeError(
-            f"{where}: expected a real number or a Value, got {kind.__name__} {value!r:.60}{hint}"
-        )
+        raise TypeError(f"{where}: expected {wanted}, got {kind.__name__} {value!r:.60}{hint}")
     return isinstance(value, Real)
 
 
@@ -130,17 +128,23 @@ def to_float(value: Any, where: str) -> float:
 
     Raises:
         TypeError: If it is not a real number; ``where`` starts the message.
+        OverflowError: If it is too large for a float.
 
     >>> to_float(3, "data")
     3.0
     """
     if type(value) is float:
         return value
-    if not is_number(value, where):
+    if not is_number(value, where, "a real number"):
         raise TypeError(
             f"{where}: expected a real number, got {type(value).__name__} {value!r:.60}"
         )
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError:
+        raise OverflowError(
+            f"{where}: the {type(value).__name__} is too large for a float"
+        ) from None
 
 
 def fail(op: Op, operands: Iterable[Any], error: Exception, what: str = "") -> NoReturn:
