@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import confusion_matrix as sklearn_confusion_matrix
 from torch_twin import tensor
 
-from tinygrad_edu import Value, grad
+from tinygrad_edu import Value, fit, grad
 from tinygrad_edu import functional as F
 from tinygrad_edu.nn import (
     L2,
@@ -187,6 +187,11 @@ def test_gradient_of_the_log_likelihood_is_that_of_the_notes() -> None:
         for d, slope in enumerate(grad(total, neuron.w)):
             by_hand = sum((t[i][j] - p[i][j]) * rows[i][d] for i in range(10))
             assert slope == pytest.approx(by_hand, rel=1e-12, abs=1e-13)
+
+
+def test_the_likelihood_of_one_example_is_refused() -> None:
+    with pytest.raises(TypeError, match="to train, maximize log_likelihood"):
+        fit(LogisticRegression(2), [[0.0, 1.0]], [1], loss=likelihood)
 
 
 def test_the_likelihood_is_a_product_and_its_logarithm_the_log_likelihood() -> None:

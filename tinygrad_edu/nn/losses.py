@@ -94,11 +94,19 @@ def likelihood(predictions: Iterable[Any], targets: Iterable[Any]) -> Any:
     enough). ``log_likelihood`` is the form for any n.
 
     Raises:
+        TypeError: If predictions or targets are those of one example, as ``fit`` hands them to a
+            loss.
         ValueError: If there are no examples, or not one target for each prediction.
 
     >>> likelihood([0.5, 0.9], [1, 1]), likelihood([[0.25, 0.75]], [1])
     (0.45, 0.75)
     """
+    for given, name in ((predictions, "predictions"), (targets, "targets")):
+        if not isinstance(given, Iterable):
+            raise TypeError(
+                f"likelihood: expected the {name} of all examples, got {type(given).__name__}; "
+                "to train, maximize log_likelihood"
+            )
     first, second = list(predictions), list(targets)
     if len(first) != len(second) or not first:
         raise ValueError(
