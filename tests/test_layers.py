@@ -11,7 +11,7 @@ PACKAGE = Path(tinygrad_edu.__file__).parent
 
 # first part of the module path -> floor
 FLOORS = {
-    "operation": 0, "ops": 0, "operators": 0, "_files": 0, "data": 1, "_missing": 0,
+    "operation": 0, "ops": 0, "operators": 0, "_files": 0, "_plot": 0, "data": 1, "_missing": 0,
     "value": 1, "gradient": 1,
     "functional": 2,
     "grammar": 3, "expression": 3, "finite_differences": 3, "checking": 3, "nn": 3, "optim": 3,

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import math
+import pickle
 import random
+import subprocess
 import sys
 from typing import Any
 
@@ -244,3 +246,23 @@ def test_without_matplotlib_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(ImportError, match=r'pip install "tinygrad_edu\[plot\]"'):
         plot_activations()
+
+
+def test_a_plot_shows_itself_in_a_notebook_where_pyplot_is_not_imported() -> None:
+    code = """
+import sys
+from IPython.core.interactiveshell import InteractiveShell
+from tinygrad_edu import relu
+from tinygrad_edu.drawing import plot_functions
+shown, _ = InteractiveShell().display_formatter.format(plot_functions(relu))
+assert "matplotlib.pyplot" not in sys.modules
+print(sorted(shown))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.stdout == "['image/png', 'text/plain']\n", done.stderr
+
+
+def test_a_plot_can_be_pickled() -> None:
+    figure = plot_functions(functional.relu)
+    copy = pickle.loads(pickle.dumps(figure))
+    assert copy._repr_png_() == figure._repr_png_()

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from tinygrad_edu import functional
+from tinygrad_edu._plot import new_figure
 from tinygrad_edu.drawing.classes import CLASS_COLORS, CLASS_MARKERS, Classified, span
 from tinygrad_edu.drawing.diagram import GRADIENT_COLOR, VALUE_COLOR
 from tinygrad_edu.gradient import grad
@@ -92,7 +93,7 @@ def plot_probabilities(
     xs, ys, grid = _grid(model, classified, resolution)
     chances = [[_probabilities(classified, outputs) for outputs in row] for row in grid]
     shown = [1] if classified.outputs == 1 else list(range(classified.outputs))
-    figure = _figure()(figsize=(4.4 * len(shown) + 0.6, 3.9), layout="constrained")
+    figure = new_figure(4.4 * len(shown) + 0.6, 3.9)
     panels = figure.subplots(1, len(shown), squeeze=False)[0]
     from matplotlib.colors import LinearSegmentedColormap
 
@@ -190,7 +191,7 @@ def plot_functions(
     if not low < high:
         raise ValueError(f"between: expected (low, high) with low < high, got {between!r}")
     count = len(functions)
-    figure = _figure()(figsize=(3.6 * count, 3.1), layout="constrained")
+    figure = new_figure(3.6 * count, 3.1)
     for axes, function, title in zip(
         figure.subplots(1, count, squeeze=False)[0], functions, titles
     ):
@@ -349,19 +350,11 @@ def plot_loss_surface(
 # --- what the plots share ---
 
 
-def _figure() -> Any:
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ImportError('plots need matplotlib: pip install "tinygrad_edu[plot]"') from error
-    return Figure
-
-
 def _axes(axes: Any) -> tuple[Any, Any]:
     """A figure and axes: those that were handed in, or new ones."""
     if axes is not None:
         return axes.figure, axes
-    figure = _figure()(figsize=(5.2, 4.2), layout="constrained")
+    figure = new_figure(5.2, 4.2)
     axes = figure.add_subplot()
     _plain(axes)
     return figure, axes

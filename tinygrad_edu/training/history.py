@@ -6,10 +6,11 @@ data and on held-out data, side by side, are what shows it.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
+
+from tinygrad_edu._plot import new_figure
 
 
 @dataclass
@@ -105,16 +106,10 @@ class History:
         """
         if not self.loss:
             raise ValueError("History.plot: expected at least one epoch, got none")
-        try:
-            from matplotlib.figure import Figure
-        except ImportError as error:
-            raise ImportError(
-                'History.plot needs matplotlib: pip install "tinygrad_edu[plot]"'
-            ) from error
         panels = [("loss", self.loss, self.validation_loss)]
         if self.accuracy:
             panels.append(("accuracy", self.accuracy, self.validation_accuracy))
-        figure = Figure(figsize=(5.0 * len(panels), 3.5), layout="constrained")
+        figure = new_figure(5.0 * len(panels), 3.5)
         epochs = range(1, len(self.loss) + 1)
         for axes, (name, training, held_out) in zip(
             figure.subplots(1, len(panels), squeeze=False)[0], panels
@@ -135,9 +130,8 @@ class History:
             figure = self.plot()
         except (ImportError, ValueError):
             return None
-        picture = io.BytesIO()
-        figure.savefig(picture, format="png", dpi=144)
-        return picture.getvalue()
+        picture: bytes = figure._repr_png_()
+        return picture
 
     def __repr__(self) -> str:
         names = ("loss", "accuracy", "validation_loss", "validation_accuracy")
