@@ -206,7 +206,7 @@ def test_loops_and_straight_line_code_agree(data):
             ]
         outputs += layer[:5]
     total = functional.sum(outputs)
-    wanted = [*outputs, *total.gradient(x)]
+    wanted = [*outputs, *total.gradient(x, create_graph=True)]
     strict = rng.random() < 0.3
     lowered, nodes = lower(program, [s.index for s in wanted], strict)
     numbers = np.random.default_rng(rng.randrange(1000)).standard_normal((19, 40))
