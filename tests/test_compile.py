@@ -146,6 +146,41 @@ def test_hessian_jacobian_and_hvp_agree_with_the_engine():
     assert_allclose(by_grad.jacobian(x), slow, rtol=1e-12, atol=1e-15)
 
 
+def test_what_is_computed_from_captured_values_inside_the_function():
+    w, u = Value(2.0), Value(3.0)
+
+    def f(x):
+        s = w
+        for _ in range(3000):  # deeper than Python's stack
+            s = t.sin(s) + 0.5
+        return w * w * x + u * w + s * x
+
+    fast = compile(f)
+    for number in (2.0, -0.7):
+        w.data = number
+        slow = f(x := Value(1.5))
+        value, slopes = fast.value_and_grad(1.5, wrt=[0, w, u])
+        assert_allclose(value, slow.data, rtol=1e-12)
+        assert_allclose(slopes, grad(slow, [x, w, u]), rtol=1e-12)
+    assert compile(lambda x: w * w)(1.0) == w.data * w.data
+    assert compile(lambda x: grad(x * (w * w) * u, u))(2.0) == 2.0 * w.data * w.data
+
+
+def test_what_was_computed_outside_is_an_error():
+    w, kept = Value(2.0), {}
+    square = w * w
+
+    def remembers(x):
+        kept.setdefault("square", w * w)
+        return kept["square"] * x
+
+    for f in (lambda x: square * x, lambda x: (square + w) * x, lambda x: square, remembers):
+        with pytest.raises(TypeError, match="outside the traced function"):
+            compile(f)(1.0)
+    with pytest.raises(TypeError, match="outside the traced function"):
+        compile(lambda x: w * x).value_and_grad(1.0, wrt=square)
+
+
 def test_captured_values_and_symbols_in_grad():
     w = Value(2.0)
     assert compile(lambda x: grad(x * w * w, w))(3.0) == 12.0

@@ -43,8 +43,9 @@ def compile(function: Callable[..., Any], *, strict: bool = False, check: bool =
 
     Args:
         function: Takes numbers, and lists, tuples, dicts, numpy arrays and modules of them; returns
-            a number or a structure of them. It is run once on symbols, so its side effects happen
-            once and an ``if`` on a traced number is an error.
+            a number or a structure of them. It is run once on symbols (twice if it computes with
+            Values of its surroundings alone), so its side effects happen then, and an ``if`` on a
+            traced number is an error.
         strict: Values equal the eager engine bit for bit: no contraction of ``a * b + c`` into one
             rounding, no reassociation, and the C library's exp, log, ... only.
         check: Raise ``FloatingPointError`` if a result is infinite or nan. Compiled code itself

@@ -28,6 +28,8 @@ class Program:
         constants: Node -> number, for the constants.
         captured: Leaf Values of the enclosing scope that the function used, with their nodes; they
             are inputs, read anew at each call.
+        interior: Values with a history whose operations were recorded, too, with their nodes;
+            ``None`` where that is an error.
     """
 
     __slots__ = (
@@ -38,6 +40,7 @@ class Program:
         "codes",
         "constants",
         "inputs",
+        "interior",
         "operands",
         "rows",
         "starts",
@@ -53,6 +56,7 @@ class Program:
         self.constants: dict[int, float] = {}
         self._constant_nodes: dict[Any, int] = {}
         self.captured: dict[Value, int] = {}
+        self.interior: dict[Value, int] | None = None
         self._seen: dict[int, int] = {}
 
     def __len__(self) -> int:
@@ -77,23 +81,41 @@ class Program:
         """Return the node for an operand that is not a symbol: a number or a captured Value.
 
         Raises:
-            TypeError: For an interior Value: its history lies outside the traced function, so it
-                could only be frozen, or computed again from other numbers than it came from.
+            TypeError: For an interior Value, unless ``interior`` is a dict: its history may lie
+                outside the traced function, so that it could only be frozen, or computed again
+                from other numbers than it came from.
         """
         if not isinstance(operand, Value):
             return self.constant(to_float(operand, where))
         if isinstance(operand, Constant):
             return self.constant(operand.data)
         if operand.op is not None:
-            raise TypeError(
-                f"compile: {operand._name()} is the result of {operand.op.name} on Values from "
-                "outside the traced function, so compiled code cannot follow it: pass it as an "
-                "argument, or pass the Values it was computed from"
-            )
+            if self.interior is None:
+                raise outside(operand)
+            return self._record_history(operand, self.interior)
         node = self.captured.get(operand)
         if node is None:
             node = self.captured[operand] = self.add_input()
         return node
+
+    def _record_history(self, value: Value, interior: dict[Value, int]) -> int:
+        """Record the operations that an interior Value came from, but for those already here."""
+        waiting = [value]
+        while waiting:
+            last = waiting[-1]
+            missing = [x for x in last.operands if x.op is not None and x not in interior]
+            if missing:
+                waiting += missing
+                continue
+            waiting.pop()
+            if last.op is not None and last not in interior:
+                operands = [interior.get(x, -1) for x in last.operands]
+                operands = [
+                    self.node_of(x, last.op.name) if node < 0 else node
+                    for x, node in zip(last.operands, operands)
+                ]
+                interior[last] = self.add(last.op, operands)
+        return interior[value]
 
     def add(self, op: Op, operands: list[int]) -> int:
         """Record ``op`` on nodes and return the new node, or an old one that is the same.
@@ -164,6 +186,15 @@ class Program:
         if op is ops.div:
             return a if constants.get(b) == 1.0 else None
         return a if repr(constants.get(b)) == "0.0" else None  # sub; x - (-0.0) is x + 0.0
+
+
+def outside(value: Value) -> TypeError:
+    """Return the error for a Value with a history outside the traced function."""
+    what = f"the result of {value.op.name} on " if value.op is not None else ""
+    return TypeError(
+        f"compile: {value._name()} is {what}Values from outside the traced function, so compiled "
+        "code cannot follow it: pass it as an argument, or pass the Values it was computed from"
+    )
 
 
 _SIMPLIFIED = frozenset({ops.mul, ops.div, ops.sub, ops.neg})

@@ -16,7 +16,7 @@ from tinygrad_edu.compiler.gradient_program import gradients
 from tinygrad_edu.compiler.kernel import Kernel
 from tinygrad_edu.compiler.layout import Request
 from tinygrad_edu.compiler.lowering import lower
-from tinygrad_edu.compiler.program import Program
+from tinygrad_edu.compiler.program import Program, outside
 from tinygrad_edu.compiler.symbol import Symbol
 from tinygrad_edu.value import Value
 
@@ -62,15 +62,14 @@ class Variant:
         self.row_positions = row_positions
         self.name = getattr(function, "__name__", "function")
         # 1. Run the function on symbols.
-        program = self._program = Program()
-        leaves = [
-            [Symbol(program, program.add_input()) for _ in range(shape.size)] for shape in shapes
-        ]
-        arguments = [build(shape, iter(nodes)) for shape, nodes in zip(shapes, leaves)]
-        vector = leaves.pop() if question == "hvp" else []
-        result = function(*arguments[: len(leaves)])
+        program, leaves, result = _run_on_symbols(function, shapes, question)
+        self._program = program
         self.outputs, found = outputs_of(result, f"{self.name}: result")
         nodes = [x.index if type(x) is Symbol else program.node_of(x, "result") for x in found]
+        if program.interior:
+            _check_inside(program.interior, function, shapes, question)
+        program.interior = None
+        vector = leaves.pop() if question == "hvp" else []
         self._check_outputs()
         # 2. Append what is asked for.
         inputs: list[int] = []
@@ -84,7 +83,7 @@ class Variant:
         self.captured: list[Value] = list(program.captured)
         places = _places(shapes, row_positions, len(program.inputs))
         self.traced = len(program)
-        del self._program, leaves, arguments, result, found, vector
+        del self._program, leaves, result, found, vector
         lowered, results = lower(program, [*each, *sums], strict)
         del program
         self.trace_seconds = time.perf_counter() - started
@@ -146,6 +145,37 @@ class Variant:
             f"{s.straight:,} straight-line operations in {s.chunks} pieces, {s.lanes} lanes; "
             f"{s.code_bytes:,} bytes of code, {where} in {s.seconds:.2f} s"
         )
+
+
+def _run_on_symbols(
+    function: Callable[..., Any], shapes: Sequence[Shape], question: str
+) -> tuple[Program, list[list[Symbol]], Any]:
+    """Return the program of a run, the symbols of each argument, and the function's result."""
+    program = Program()
+    program.interior = {}
+    leaves = [[Symbol(program, program.add_input()) for _ in range(x.size)] for x in shapes]
+    arguments = [build(shape, iter(nodes)) for shape, nodes in zip(shapes, leaves)]
+    if question == "hvp":
+        arguments.pop()  # the vector
+    return program, leaves, function(*arguments)
+
+
+def _check_inside(
+    interior: dict[Value, int], function: Callable[..., Any], shapes: Sequence[Shape], question: str
+) -> None:
+    """Check that Values with a history were computed inside the function.
+
+    Then a second run makes new ones; one that turns up again comes from outside. The engine goes on
+    with the number it has, whatever becomes of the Values it was computed from, which compiled code
+    cannot do: that stays an error.
+    """
+    program, _, result = _run_on_symbols(function, shapes, question)
+    for x in outputs_of(result, "result")[1]:
+        if type(x) is not Symbol:
+            program.node_of(x, "result")
+    for value in program.interior or ():
+        if value in interior:
+            raise outside(value)
 
 
 def _places(
