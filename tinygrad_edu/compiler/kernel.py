@@ -78,6 +78,7 @@ class Kernel:
         self.lanes = lanes if self._rows else 1
         self.statistics = Statistics(lanes=self.lanes)
         self._widths = list(request.widths)
+        self._pointers = ctypes.c_size_t * len(self._widths)
         self._each, self._sums = len(layout.each), layout.sums
         self._local = threading.local()
         self._tables: Any = numpy.zeros(1, numpy.int32)
@@ -164,6 +165,7 @@ class Kernel:
         shared = getattr(self._local, "shared", None)
         if shared is None:
             shared = self._local.shared = self.shared_array()
+            self._local.shared_address = _address(shared)
         return shared
 
     def run(self, shared: Any) -> Any:
@@ -181,8 +183,10 @@ class Kernel:
         numpy, tables = self._numpy, self._table_address
         rows = len(matrices[0])
         out = numpy.empty((rows, self._each))
-        pointers = (ctypes.c_size_t * len(matrices))(*map(_address, matrices))
-        addresses = _address(shared), _address(out), ctypes.addressof(pointers)
+        pointers = self._pointers(*map(_address, matrices))
+        own = shared is getattr(self._local, "shared", None)
+        where = self._local.shared_address if own else _address(shared)
+        addresses = where, _address(out), ctypes.addressof(pointers)
         if self._shared_part:
             self._shared_function(addresses[0], 0, 0, tables, 0, 0, 0)
         if threads <= 1 or rows <= self.lanes:
