@@ -1,9 +1,10 @@
-"""Writing files so that a reader finds the old content or the new, never a part of it."""
+"""Writing files so that a reader finds the old content or the new; and where the cache lives."""
 
 from __future__ import annotations
 
 import os
 import secrets
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -65,3 +66,25 @@ def _write(temporary: Path, target: Path, content: Any, mode: int | None) -> Non
     except BaseException:
         os.unlink(temporary)
         raise
+
+
+def cache_folder() -> Path | None:
+    """Return the folder for what can be computed again; ``None`` if the user has no home.
+
+    ``$XDG_CACHE_HOME/tinygrad_edu``, by default ``~/.cache/tinygrad_edu``; on Windows below
+    ``%LOCALAPPDATA%``, on macOS below ``~/Library/Caches``. The folder may not exist yet.
+    """
+    chosen = os.environ.get("XDG_CACHE_HOME", "")
+    if os.path.isabs(chosen):
+        return Path(chosen) / "tinygrad_edu"
+    if sys.platform == "win32":
+        local = os.environ.get("LOCALAPPDATA", "")
+        return Path(local) / "tinygrad_edu" / "cache" if local else None
+    try:
+        home = Path.home()
+    except RuntimeError:
+        return None
+    if not home.is_absolute():
+        return None
+    caches = home / "Library" / "Caches" if sys.platform == "darwin" else home / ".cache"
+    return caches / "tinygrad_edu"

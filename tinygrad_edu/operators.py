@@ -61,9 +61,8 @@ class Operators(Node):
             return self.binary(ops.pow_, self, exponent)
         if not is_number(exponent, "power"):
             return NotImplemented
-        return self.unary(
-            ops.power(float(exponent)), self
-        )  # a constant exponent: the rule captures it
+        # a constant exponent: the rule captures it
+        return self.unary(ops.power(float(exponent)), self)
 
     def __rpow__(self, base: Any) -> Any:
         if not is_number(base, "exponential"):

@@ -1,7 +1,7 @@
 """From LLVM IR to code in memory: the machine at hand, and the cache of compiled objects on disk.
 
-The cache lives in ``$XDG_CACHE_HOME/tinygrad_edu/objects`` (``~/.cache`` if that is not set). A
-file is named by a hash of all that its content depends on: the IR, the CPU and its features, the
+The cache lives in ``objects`` below ``_files.cache_folder()``, for most ``~/.cache/tinygrad_edu``.
+A file is named by a hash of all that its content depends on: the IR, the CPU and its features, the
 versions. It is written to a temporary file and renamed, so processes may share the folder; it
 carries a checksum, and what does not match is compiled again. ``TINYGRAD_EDU_CACHE=0`` turns the
 cache off.
@@ -13,13 +13,14 @@ import contextlib
 import ctypes
 import hashlib
 import os
-import tempfile
 import threading
 import time
 from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+
+from tinygrad_edu import _files
 
 _LEAST_LLVM = 20  # older ones read other IR
 _FORMAT = "1"  # part of every cache key: raise it when the calling convention changes
@@ -161,12 +162,8 @@ def cache_folder() -> Path | None:
     """Return the folder of compiled objects; ``None`` if there is none."""
     if os.environ.get("TINYGRAD_EDU_CACHE") == "0":
         return None
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    try:
-        root = Path(base) if os.path.isabs(base) else Path.home() / ".cache"
-    except RuntimeError:  # no home
-        return None
-    return root / "tinygrad_edu" / "objects"
+    folder = _files.cache_folder()
+    return None if folder is None else folder / "objects"
 
 
 def _cached_file(key: str) -> Path | None:
@@ -188,13 +185,6 @@ def _read(path: Path | None) -> bytes | None:
 def _write(path: Path | None, code: bytes) -> None:
     if path is None:
         return
-    temporary = ""
-    try:
+    with contextlib.suppress(OSError):  # a full disk or a read-only home costs time, not results
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
-        with os.fdopen(handle, "wb") as file:
-            file.write(hashlib.sha256(code).digest() + code)
-        os.replace(temporary, path)
-    except OSError:  # a full disk or a read-only home costs time, not results
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
+        _files.write_atomically(path, hashlib.sha256(code).digest() + code)

@@ -9,17 +9,15 @@ stands in for it, a program that is installed beside the interpreter.
 from __future__ import annotations
 
 import hashlib
-import os
 import platform
 import shutil
 import subprocess
 import sys
 import sysconfig
 import threading
-from pathlib import Path
 from typing import Any
 
-from tinygrad_edu._files import write_atomically
+from tinygrad_edu._files import cache_folder, write_atomically
 
 # Graphviz recurses as deep as a graph is long. WebAssembly may use 2 MiB of stack (wasmtime allows
 # no more), on a thread whose own stack has room for that everywhere.
@@ -178,25 +176,3 @@ def _cached_module(engine: Any, wasm: bytes) -> Any:
         except OSError:
             pass
     return module
-
-
-def cache_folder() -> Path | None:
-    """Return the folder for what can be computed again; ``None`` if the user has no home.
-
-    ``$XDG_CACHE_HOME/tinygrad_edu``, by default ``~/.cache/tinygrad_edu``; on Windows below
-    ``%LOCALAPPDATA%``, on macOS below ``~/Library/Caches``. The folder may not exist yet.
-    """
-    chosen = os.environ.get("XDG_CACHE_HOME", "")
-    if os.path.isabs(chosen):
-        return Path(chosen) / "tinygrad_edu"
-    if sys.platform == "win32":
-        local = os.environ.get("LOCALAPPDATA", "")
-        return Path(local) / "tinygrad_edu" / "cache" if local else None
-    try:
-        home = Path.home()
-    except RuntimeError:
-        return None
-    if not home.is_absolute():
-        return None
-    caches = home / "Library" / "Caches" if sys.platform == "darwin" else home / ".cache"
-    return caches / "tinygrad_edu"
