@@ -256,7 +256,7 @@ def first_call(name: str, clock: str) -> dict[str, float]:
     """In a fresh process: the seconds from ``compile()`` to the first result, and the next call."""
     now = CLOCKS[clock]
     from benchmarks import in_tinygrad  # imports of numpy and llvmlite are not compile time
-    from tinygrad_edu.compiler import native
+    from tinygrad_edu.compiler.emit import machine_code as native
 
     native.llvm()
     if name == "gpt, every length":
@@ -338,9 +338,9 @@ def compile_times(quick: bool, clock: str) -> tuple[str, dict[str, Any]]:
 
 def growth(kind: str, operations: int, clock: str) -> dict[str, float]:
     """In a fresh process: trace a program of about so many operations and differentiate it."""
-    from tinygrad_edu.compiler.gradient_program import gradients
-    from tinygrad_edu.compiler.program import Program
-    from tinygrad_edu.compiler.symbol import Symbol
+    from tinygrad_edu.compiler.trace.gradient_program import gradients
+    from tinygrad_edu.compiler.trace.program import Program
+    from tinygrad_edu.compiler.trace.symbol import Symbol
 
     now = CLOCKS[clock]
     regular = kind == "recurrence"

@@ -12,9 +12,9 @@ import time
 from collections.abc import Callable
 
 from tinygrad_edu import Value, maximum, tanh
-from tinygrad_edu.drawing.graph import graph_diagram
-from tinygrad_edu.drawing.layout import place
-from tinygrad_edu.drawing.svg import svg_text
+from tinygrad_edu.drawing.figures.graph import graph_diagram
+from tinygrad_edu.drawing.figures.layout import place
+from tinygrad_edu.drawing.figures.svg import svg_text
 from tinygrad_edu.nn import MLP
 
 

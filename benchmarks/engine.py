@@ -33,7 +33,7 @@ from benchmarks._contest import (
 )
 
 OURS, THEIRS = "tinygrad_edu", "micrograd"
-ENGINES = {OURS: "tinygrad_edu.value", THEIRS: "micrograd.engine"}
+ENGINES = {OURS: "tinygrad_edu.engine.value", THEIRS: "micrograd.engine"}
 
 
 def value_class(engine: str) -> Any:
@@ -91,7 +91,8 @@ def five_steps(engine: str) -> Callable[[], None]:
 
 def two_moons_dot_step(points: int = 100) -> Callable[[], Any]:
     """(a) as this engine would have it written: one n-ary ``dot`` node for each neuron."""
-    from tinygrad_edu import Value, functional
+    from tinygrad_edu import Value
+    from tinygrad_edu.engine import functional
 
     data, labels = programs.two_moons(points, seed=1)
     layers = [

@@ -12,7 +12,8 @@ from typing import Any
 from benchmarks import programs
 from benchmarks.in_numpy import descend
 from benchmarks.programs import Rows
-from tinygrad_edu import Value, functional
+from tinygrad_edu import Value
+from tinygrad_edu.engine import functional
 
 Step = Callable[[], Any]
 

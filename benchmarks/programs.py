@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
-from tinygrad_edu import functional
+from tinygrad_edu.engine import functional
 
 Rows = list[list[float]]
 L2 = 1e-4  # the weight of the penalty in the two-moons objective, as in micrograd's demo

@@ -86,9 +86,9 @@ def timed(work: Callable[[], Any], rounds: int) -> float:
 def engines(compiled: bool, quick: bool, stack: ExitStack) -> dict[str, Any]:
     """Return the contestants; each trains a model of its own."""
     from tinygrad_edu.training import Sharding
-    from tinygrad_edu.training.engine import EagerEngine
+    from tinygrad_edu.training.eager import EagerEngine
     from tinygrad_edu.training.loop import _engine
-    from tinygrad_edu.training.sharding import ShardedEngine
+    from tinygrad_edu.training.sharded import ShardedEngine
 
     spawn = multiprocessing.get_context("spawn")
     alone = _engine(problem(True, quick), True, None) if compiled else None

@@ -20,8 +20,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tinygrad_edu._files import write_atomically
-from tinygrad_edu.drawing.classes import CLASS_COLORS
-from tinygrad_edu.drawing.diagram import GRADIENT_COLOR, VALUE_COLOR
+from tinygrad_edu.drawing.figures.diagram import GRADIENT_COLOR, VALUE_COLOR
+from tinygrad_edu.drawing.plots.classes import CLASS_COLORS
 
 FIGURES = Path(__file__).resolve().parent / "figures"
 

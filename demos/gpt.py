@@ -24,7 +24,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from tinygrad_edu import Value, dot, functional, logsumexp, relu, softmax, take
+from tinygrad_edu import Value, dot, logsumexp, relu, softmax, take
+from tinygrad_edu.engine import functional
 
 HERE = Path(__file__).resolve().parent
 TOKENS = 27  # token 0 is the boundary, before and after each name; tokens 1 to 26 are a to z

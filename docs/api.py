@@ -10,10 +10,9 @@ import tinygrad_edu
 PACKAGE = Path(tinygrad_edu.__file__).parent
 
 # the rooms in reading order; those not named here follow, in the order of the alphabet
-ORDER = ("value", "gradient", "functional", "expression", "checking", "drawing", "nn", "optim",
-         "training", "data", "compiler", "saving", "interop", "sklearn", "grading", "ops",
-         "operation", "operators")  # fmt: skip
-HIDDEN = {"cli", "grammar"}
+ORDER = ("engine", "functional", "formula", "checking", "drawing", "nn", "optim", "training",
+         "data", "compiler", "saving", "interop", "sklearn", "grading")  # fmt: skip
+HIDDEN = {"cli", "expression"}
 
 
 def rooms() -> list[str]:

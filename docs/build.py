@@ -43,7 +43,7 @@ def write_sources(source: Path, *, run: bool) -> None:
         "demos": "demos/index",
         "tinygrad_edu": "api/index",
         **{f"tinygrad_edu/{path}": f"api/{name}" for name, path in api.paths().items()},
-        "tinygrad_edu/ops.py": "operations/index",
+        "tinygrad_edu/engine/ops.py": "operations/index",
     }
     figures = ROOT / "docs" / "figures"
     if figures.is_dir():  # README shows them by an HTML tag, which Sphinx leaves as it is

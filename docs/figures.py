@@ -11,9 +11,9 @@ from pathlib import Path
 
 from tinygrad_edu import Value
 from tinygrad_edu.drawing import Figure
-from tinygrad_edu.drawing.graph import graph_diagram
-from tinygrad_edu.drawing.layout import place
-from tinygrad_edu.drawing.svg import svg_text
+from tinygrad_edu.drawing.figures.graph import graph_diagram
+from tinygrad_edu.drawing.figures.layout import place
+from tinygrad_edu.drawing.figures.svg import svg_text
 
 FOLDER = Path(__file__).resolve().parent / "figures"
 

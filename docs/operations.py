@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from tinygrad_edu import Value, ops
-from tinygrad_edu.operation import Op
-from tinygrad_edu.operators import Operators
+from tinygrad_edu import Value
+from tinygrad_edu.engine import ops
+from tinygrad_edu.engine.operation import Op
+from tinygrad_edu.engine.operators import Operators
 
 EXAMPLES = {"power": 3.0, "exponential": 2.0, "leaky_relu": 0.1}  # constants to show a family with
 NAMES = "abcdefgh"
@@ -110,7 +111,7 @@ def plot(op: Op, operands: list[float], path: Path) -> None:
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    from tinygrad_edu.drawing.diagram import GRADIENT_COLOR, VALUE_COLOR
+    from tinygrad_edu.drawing.figures.diagram import GRADIENT_COLOR, VALUE_COLOR
 
     varied = range(min(len(operands), 2))
     if op.name == "where":
@@ -168,7 +169,7 @@ def page(entry: Entry, operands: list[float]) -> str:
         lines += ["rule captures."]
     lines += ["", "## Rule", ""]
     lines += [
-        "From `tinygrad_edu/ops.py`: the forward function, then the rule that maps the result"
+        "From `tinygrad_edu/engine/ops.py`: the forward function, then the rule that maps result"
     ]
     lines += ["and the operands to one partial derivative for each operand.", ""]
     lines += ["```python", rule_source(entry), "```", ""]

@@ -11,8 +11,8 @@ from typing import Any
 
 import torch
 
-from tinygrad_edu import ops
-from tinygrad_edu.operation import Op
+from tinygrad_edu.engine import ops
+from tinygrad_edu.engine.operation import Op
 
 torch.set_num_threads(1)
 

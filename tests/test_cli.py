@@ -160,7 +160,7 @@ def test_check_passes_and_its_exit_code_says_so(run: Any) -> None:
 
 
 def test_check_fails_for_a_planted_fault(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tinygrad_edu.ops.sin, "local_gradients", lambda y, a: (0.0,))
+    monkeypatch.setattr(tinygrad_edu.engine.ops.sin, "local_gradients", lambda y, a: (0.0,))
     code, out, _ = run("check", "sin(x) * y", "x=0.7", "y=2")
     assert code == 1
     assert out.startswith("gradient check failed for 1 of 2; worst: by x at x = 0.7: analytic 0.0")

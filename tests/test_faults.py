@@ -18,7 +18,7 @@ import pytest
 
 import tinygrad_edu
 from tinygrad_edu import Value, fit, log
-from tinygrad_edu import functional as F
+from tinygrad_edu.engine import functional as F
 from tinygrad_edu.nn import MLP, squared_error
 from tinygrad_edu.optim import Adam
 

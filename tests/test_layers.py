@@ -11,13 +11,11 @@ PACKAGE = Path(tinygrad_edu.__file__).parent
 
 # first part of the module path -> floor
 FLOORS = {
-    "operation": 0, "ops": 0, "operators": 0, "_files": 0, "_plot": 0, "data": 1, "_missing": 0,
-    "value": 1, "gradient": 1,
-    "functional": 2,
-    "grammar": 3, "expression": 3, "finite_differences": 3, "checking": 3, "nn": 3, "optim": 3,
-    "_structure": 3, "compiler": 3,
-    "training": 4, "saving": 4, "interop": 4, "sklearn": 5, "drawing": 4, "grading": 4,
-    "cli": 5, "__main__": 5,
+    "engine": 0, "_files": 0, "_plot": 0, "data": 0, "functional": 0,
+    "formula": 1, "expression": 1, "checking": 1, "nn": 1, "optim": 1, "compiler": 1,
+    "training": 2, "drawing": 2, "grading": 2,
+    "saving": 3, "interop": 3, "sklearn": 3,
+    "cli": 4, "__main__": 4,
 }  # fmt: skip
 
 
@@ -50,7 +48,7 @@ def test_imports_run_downward() -> None:
                 assert FLOORS[parts[1]] <= FLOORS[room], (
                     f"{room} imports {parts[1]}, which is above it"
                 )
-    assert {"ops", "value", "functional"} <= seen
+    assert {"engine", "compiler", "functional"} <= seen
 
 
 def test_torch_is_never_imported_at_module_level() -> None:

@@ -20,7 +20,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tinygrad_edu
-from tinygrad_edu import Value, _files, ops
+from tinygrad_edu import Value, _files
+from tinygrad_edu.engine import ops
 from tinygrad_edu.nn import (
     L2,
     MLP,

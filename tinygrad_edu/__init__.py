@@ -7,7 +7,7 @@
 >>> f.data, x.grad, y.grad, z.grad
 (44.0, 16.0, 12.0, 11.0)
 
-``Value``, ``grad`` and the functions of ``tinygrad_edu.functional`` (``exp``, ``relu``,
+``Value``, ``grad`` and the functions of ``tinygrad_edu.engine.functional`` (``exp``, ``relu``,
 ``softmax``, ...) are at hand here. What needs more than the standard library loads when first used.
 """
 
@@ -16,20 +16,20 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from tinygrad_edu import functional
-from tinygrad_edu.functional import *  # noqa: F403
-from tinygrad_edu.gradient import grad as grad
-from tinygrad_edu.value import Value as Value
+from tinygrad_edu.engine import functional
+from tinygrad_edu.engine.functional import *  # noqa: F403
+from tinygrad_edu.engine.gradient import grad as grad
+from tinygrad_edu.engine.value import Value as Value
 
 if TYPE_CHECKING:
-    from tinygrad_edu.checking import check_gradients as check_gradients
+    from tinygrad_edu.checking.gradient_check import check_gradients as check_gradients
     from tinygrad_edu.compiler import compile as compile
     from tinygrad_edu.drawing import draw as draw
     from tinygrad_edu.drawing import draw_network as draw_network
     from tinygrad_edu.drawing import explain as explain
     from tinygrad_edu.drawing import step_through as step_through
-    from tinygrad_edu.drawing.train_page import train_page as train_page
-    from tinygrad_edu.expression import parse as parse
+    from tinygrad_edu.drawing.pages.train_page import train_page as train_page
+    from tinygrad_edu.formula.expression import parse as parse
     from tinygrad_edu.interop import from_torch as from_torch
     from tinygrad_edu.interop import to_onnx as to_onnx
     from tinygrad_edu.interop import to_torch as to_torch
@@ -43,7 +43,7 @@ __version__ = "0.1.0"
 
 # name -> the module that holds it; imported when the name is first asked for
 _LAZY = {
-    "check_gradients": "tinygrad_edu.checking",
+    "check_gradients": "tinygrad_edu.checking.gradient_check",
     "compile": "tinygrad_edu.compiler",
     "draw": "tinygrad_edu.drawing",
     "draw_network": "tinygrad_edu.drawing",
@@ -53,7 +53,7 @@ _LAZY = {
     "load": "tinygrad_edu.saving",
     "load_model": "tinygrad_edu.saving",
     "MLP": "tinygrad_edu.nn",
-    "parse": "tinygrad_edu.expression",
+    "parse": "tinygrad_edu.formula.expression",
     "save": "tinygrad_edu.saving",
     "step_through": "tinygrad_edu.drawing",
     "to_onnx": "tinygrad_edu.interop",
@@ -61,8 +61,8 @@ _LAZY = {
     "train_page": "tinygrad_edu.drawing",
 }
 _ROOMS = {
-    "checking", "compiler", "data", "drawing", "expression", "grading", "interop", "nn", "optim",
-    "saving", "training",
+    "checking", "compiler", "data", "drawing", "engine", "expression", "formula", "grading",
+    "interop", "nn", "optim", "saving", "training",
 }  # fmt: skip
 
 # what would hide a built-in is reachable as tinygrad_edu.sum, but not through import *

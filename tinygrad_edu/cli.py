@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
 
-    from tinygrad_edu.expression import Expression
-    from tinygrad_edu.value import Value
+    from tinygrad_edu.engine.value import Value
+    from tinygrad_edu.formula.expression import Expression
 
 PROGRAM = "tinygrad-edu"
 
@@ -60,8 +60,8 @@ def read_formula(arguments: Namespace) -> tuple[Expression, dict[str, float]]:
         FormulaError: If the formula is wrong, or a value is missing or one too many.
         UsageError: If a value is not written NAME=NUMBER.
     """
-    from tinygrad_edu.expression import parse
-    from tinygrad_edu.grammar import MAX_LENGTH
+    from tinygrad_edu.formula.expression import parse
+    from tinygrad_edu.formula.grammar import MAX_LENGTH
 
     text = arguments.formula
     if text == "-":
@@ -99,7 +99,7 @@ def wanted_nodes(arguments: Namespace, nodes: Mapping[str, Any]) -> list[str]:
 
 def node_names(order: Sequence[Value]) -> list[str]:
     """Name every node: by its label, a constant by its number, the others v1, v2, ..."""
-    from tinygrad_edu.value import Constant
+    from tinygrad_edu.engine.value import Constant
 
     taken = {node.label for node in order}
     names, count = [], 0
@@ -133,7 +133,7 @@ def forward_table(output: Value) -> str:
     1     constant       1         1
     v2    v1 + 1        10         1
     """
-    from tinygrad_edu.value import topological_order
+    from tinygrad_edu.engine.value import topological_order
 
     order = topological_order(output)
     names = node_names(order)
@@ -150,7 +150,7 @@ def forward_table(output: Value) -> str:
 
 
 def _operation(node: Value, operands: list[str]) -> str:
-    from tinygrad_edu.value import Constant
+    from tinygrad_edu.engine.value import Constant
 
     op = node.op
     if op is None:
@@ -214,7 +214,7 @@ def _configure_grad(parser: ArgumentParser) -> None:
 
 
 def _grad(arguments: Namespace) -> int:
-    from tinygrad_edu.gradient import grad
+    from tinygrad_edu.engine.gradient import grad
 
     expression, values = read_formula(arguments)
     output, nodes = expression.build(values)
@@ -315,7 +315,7 @@ def _configure_check(parser: ArgumentParser) -> None:
 
 
 def _check(arguments: Namespace) -> int:
-    from tinygrad_edu.checking import check_gradients
+    from tinygrad_edu.checking.gradient_check import check_gradients
 
     expression, values = read_formula(arguments)
     report = check_gradients(

@@ -17,7 +17,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from tinygrad_edu.operation import Node, to_float
+from tinygrad_edu.engine.operation import Node, to_float
 
 
 def as_rows(X: Any, width: int | None = None, name: str = "X") -> list[list[float]]:

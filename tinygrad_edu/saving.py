@@ -43,9 +43,9 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from tinygrad_edu._files import write_atomically
-from tinygrad_edu._structure import build, describe, in_words
+from tinygrad_edu.engine.operation import to_float
 from tinygrad_edu.nn.module import Module
-from tinygrad_edu.operation import to_float
+from tinygrad_edu.nn.structure import build, describe, in_words
 from tinygrad_edu.optim import Optimizer
 from tinygrad_edu.training import History
 

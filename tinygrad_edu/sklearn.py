@@ -43,7 +43,8 @@ except ImportError as error:
         'tinygrad_edu.sklearn needs scikit-learn 1.6 or later: pip install "tinygrad_edu[sklearn]"'
     ) from error
 
-from tinygrad_edu import nn, ops
+from tinygrad_edu import nn
+from tinygrad_edu.engine import ops
 from tinygrad_edu.nn.loss import Loss, predictor
 from tinygrad_edu.optim import Adam, Optimizer
 from tinygrad_edu.training import Patience, fit

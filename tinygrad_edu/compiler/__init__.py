@@ -1,21 +1,9 @@
 """The compiler: the same scalar code at native speed.
 
-The rooms, in the order in which a program passes through them:
-
-``symbol``, ``program``  run the function on symbols; a flat list of operations is left
-``gradient_program``     differentiate that list with the table's rules
-``lowering``             write everything with the operations that native code has
-``layout``               decide where each number lives
-``structure``, ``drafts``  find the loops; what is left is straight-line code
-``nests``                what loops and straight-line code are made of
-``loops``, ``contraction``, ``addresses``  LLVM IR for loop nests
-``straight``             LLVM IR for one operation after the other
-``rows_ir``              the frame of programs over rows, one row per SIMD lane
-``scalar_ir``, ``vector_math``  LLVM IR for single operations
-``native``               machine code, and the cache of it on disk
-``kernel``               all of the above for one program
-``arguments``, ``variant``, ``api``  what users see
-``objective``, ``steps_ir``, ``training``  training in native code, for ``fit(compiled=True)``
+What passes through, in order: ``trace`` (run the function on symbols, differentiate the list of
+operations that is left, write it in native operations), ``loops`` (find the loops again), ``emit``
+(LLVM IR and machine code), ``kernel`` (all of this for one program, and how it is called),
+``variant`` (one shape of arguments, one question), ``api`` (what users call).
 """
 
 from __future__ import annotations

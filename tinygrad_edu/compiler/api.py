@@ -20,8 +20,8 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from tinygrad_edu.compiler import native
-from tinygrad_edu.compiler.arguments import (
+from tinygrad_edu.compiler.emit import machine_code as native
+from tinygrad_edu.compiler.trace.arguments import (
     Shape,
     array_shape,
     is_array,
@@ -30,10 +30,10 @@ from tinygrad_edu.compiler.arguments import (
     shape_of,
     write_numbers,
 )
-from tinygrad_edu.compiler.symbol import Symbol
+from tinygrad_edu.compiler.trace.symbol import Symbol
 from tinygrad_edu.compiler.variant import Variant
-from tinygrad_edu.operation import to_float
-from tinygrad_edu.value import Value
+from tinygrad_edu.engine.operation import to_float
+from tinygrad_edu.engine.value import Value
 
 Wrt = Any  # None, a position, a captured Value, or a sequence of these
 

@@ -17,15 +17,16 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from tinygrad_edu.compiler import native, rows_ir
-from tinygrad_edu.compiler.contraction import ContractionWriter
-from tinygrad_edu.compiler.layout import LANE, SHARED, Layout, Request, lay_out
-from tinygrad_edu.compiler.loops import NestWriter
-from tinygrad_edu.compiler.nests import Item
-from tinygrad_edu.compiler.scalar_ir import Writer
-from tinygrad_edu.compiler.separate import separate
-from tinygrad_edu.compiler.straight import write_chunk
-from tinygrad_edu.compiler.structure import Finder
+from tinygrad_edu.compiler.emit import machine_code as native
+from tinygrad_edu.compiler.emit import rows_ir
+from tinygrad_edu.compiler.emit.contraction import ContractionWriter
+from tinygrad_edu.compiler.emit.nests_ir import NestWriter
+from tinygrad_edu.compiler.emit.scalar_ir import Writer
+from tinygrad_edu.compiler.emit.straight_ir import write_chunk
+from tinygrad_edu.compiler.loops.groups import Finder
+from tinygrad_edu.compiler.loops.nests import Item
+from tinygrad_edu.compiler.loops.separate import separate
+from tinygrad_edu.compiler.loops.storage import LANE, SHARED, Layout, Request, lay_out
 
 _MODULE = 6000  # operations per LLVM module: bounds the memory that LLVM takes
 

@@ -11,14 +11,14 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from tinygrad_edu.compiler.arguments import NUMBER, Shape, build, outputs_of
-from tinygrad_edu.compiler.gradient_program import gradients
 from tinygrad_edu.compiler.kernel import Kernel
-from tinygrad_edu.compiler.layout import Request
-from tinygrad_edu.compiler.lowering import lower
-from tinygrad_edu.compiler.program import Program, outside
-from tinygrad_edu.compiler.symbol import Symbol
-from tinygrad_edu.value import Value
+from tinygrad_edu.compiler.loops.storage import Request
+from tinygrad_edu.compiler.trace.arguments import NUMBER, Shape, build, outputs_of
+from tinygrad_edu.compiler.trace.gradient_program import gradients
+from tinygrad_edu.compiler.trace.lowering import lower
+from tinygrad_edu.compiler.trace.program import Program, outside
+from tinygrad_edu.compiler.trace.symbol import Symbol
+from tinygrad_edu.engine.value import Value
 
 ONE_NUMBER = ("value_and_grad", "map_value_and_grad", "hessian", "hvp")
 

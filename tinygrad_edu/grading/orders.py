@@ -12,10 +12,10 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from itertools import product
 
-from tinygrad_edu.gradient import grad
+from tinygrad_edu.engine.gradient import grad
+from tinygrad_edu.engine.value import Value
 from tinygrad_edu.grading.programs import FORMS, Outcome, Program, close, expected, program
 from tinygrad_edu.grading.running import magnitude
-from tinygrad_edu.value import Value
 
 # Only + and *, which no class makes from other operations: every class builds these very graphs.
 GRAPHS: list[Program] = [

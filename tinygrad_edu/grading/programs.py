@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tinygrad_edu.value import Value
+from tinygrad_edu.engine.value import Value
 
 # an operand: the position of an earlier node, or (a float) a plain number
 Operand = int | float

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from tinygrad_edu import functional, nn
-from tinygrad_edu._structure import activation_key, layers_of
-from tinygrad_edu.ops import softplus
+from tinygrad_edu import nn
+from tinygrad_edu.engine import functional
+from tinygrad_edu.engine.ops import softplus
+from tinygrad_edu.nn.structure import activation_key, layers_of
 
 EXPORTED = ("identity", "leaky_relu", "relu", "sigmoid", "softplus", "step", "tanh")
 

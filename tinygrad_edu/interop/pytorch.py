@@ -10,11 +10,11 @@ from functools import cache
 from typing import Any
 
 from tinygrad_edu import nn
-from tinygrad_edu._structure import layers_of
+from tinygrad_edu.engine.ops import leaky_relu_with, sigmoid, step
+from tinygrad_edu.engine.value import Value
 from tinygrad_edu.interop.parts import TorchSoftplus, steps_of, take_apart
 from tinygrad_edu.nn.initialization import ACTIVATIONS, Activation, identity
-from tinygrad_edu.ops import leaky_relu_with, sigmoid, step
-from tinygrad_edu.value import Value
+from tinygrad_edu.nn.structure import layers_of
 
 # From here on log(1 + exp(-x)) is less than half a unit in the last place of x.
 _EXACT_THRESHOLD = 36.0

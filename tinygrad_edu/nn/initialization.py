@@ -18,7 +18,7 @@ from collections.abc import Callable
 from numbers import Integral
 from typing import Any
 
-from tinygrad_edu import functional, ops
+from tinygrad_edu.engine import functional, ops
 
 Seed = int | random.Random | None
 Activation = Callable[[Any], Any]

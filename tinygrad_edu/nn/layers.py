@@ -13,7 +13,9 @@ from collections.abc import Sequence
 from numbers import Integral
 from typing import Any
 
-from tinygrad_edu import ops
+from tinygrad_edu.engine import ops
+from tinygrad_edu.engine.operation import Node, Op
+from tinygrad_edu.engine.value import Constant, Value
 from tinygrad_edu.nn.initialization import (
     Activation,
     Initialization,
@@ -25,8 +27,6 @@ from tinygrad_edu.nn.initialization import (
     random_source,
 )
 from tinygrad_edu.nn.module import Module
-from tinygrad_edu.operation import Node, Op
-from tinygrad_edu.value import Constant, Value
 
 
 class Neuron(Module):

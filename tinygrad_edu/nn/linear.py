@@ -20,8 +20,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tinygrad_edu import functional
 from tinygrad_edu.data import as_rows, as_targets
+from tinygrad_edu.engine import functional
 from tinygrad_edu.nn.features import FeatureMap, feature_count
 from tinygrad_edu.nn.initialization import Seed, random_source
 from tinygrad_edu.nn.layers import MLP, Layer, Neuron, as_inputs, check_count

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from tinygrad_edu import functional, ops
+from tinygrad_edu.engine import functional, ops
+from tinygrad_edu.engine.operation import Node
+from tinygrad_edu.engine.value import Value
 from tinygrad_edu.nn.measures import argmax
-from tinygrad_edu.operation import Node
-from tinygrad_edu.value import Value
 
 
 class Loss:

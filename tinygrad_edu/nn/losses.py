@@ -22,7 +22,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from tinygrad_edu import functional, ops
+from tinygrad_edu.engine import functional, ops
 from tinygrad_edu.nn.loss import Loss
 
 

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from copy import copy
 from typing import Any
 
-from tinygrad_edu.operation import Node, to_float
-from tinygrad_edu.value import Constant, Value
+from tinygrad_edu.engine.operation import Node, to_float
+from tinygrad_edu.engine.value import Constant, Value
 
 
 class Module:

@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tinygrad_edu.engine.value import Value
 from tinygrad_edu.optim.clipping import gradient_norm
 from tinygrad_edu.optim.optimizer import Optimizer
-from tinygrad_edu.value import Value
 
 
 @dataclass

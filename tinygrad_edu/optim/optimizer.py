@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from tinygrad_edu.operation import to_float
+from tinygrad_edu.engine.operation import to_float
 from tinygrad_edu.optim.schedules import Constant, Schedule
 
 State = tuple[Any, ...]

@@ -22,8 +22,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from tinygrad_edu import ops
-from tinygrad_edu.operation import to_float
+from tinygrad_edu.engine import ops
+from tinygrad_edu.engine.operation import to_float
 from tinygrad_edu.optim.optimizer import Optimizer, State
 from tinygrad_edu.optim.schedules import Schedule
 

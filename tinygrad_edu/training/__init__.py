@@ -1,7 +1,7 @@
 """Training: ``fit`` and ``evaluate``, the history, convergence criteria, step engines (layer 4)."""
 
 from tinygrad_edu.training.criteria import GradientNorm, LossChange, Patience
-from tinygrad_edu.training.engine import EagerEngine, Measured, StepEngine, step_error
+from tinygrad_edu.training.eager import EagerEngine, Measured, StepEngine, step_error
 from tinygrad_edu.training.history import History
 from tinygrad_edu.training.loop import evaluate, fit
 from tinygrad_edu.training.problem import Problem

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
+from tinygrad_edu.engine.value import Value
 from tinygrad_edu.nn.loss import Loss, predictor
 from tinygrad_edu.nn.module import Module
-from tinygrad_edu.value import Value
 
 
 class Sums(NamedTuple):

@@ -15,15 +15,15 @@ from numbers import Integral
 from time import perf_counter
 from typing import Any
 
+from tinygrad_edu.engine.operation import to_float
 from tinygrad_edu.nn.initialization import Seed, random_source
 from tinygrad_edu.nn.loss import Loss, as_loss
 from tinygrad_edu.nn.module import Module
-from tinygrad_edu.operation import to_float
 from tinygrad_edu.optim import Optimizer, Schedule
-from tinygrad_edu.training.engine import EagerEngine, Measured, StepEngine, evaluate_on
+from tinygrad_edu.training.eager import EagerEngine, Measured, StepEngine, evaluate_on
 from tinygrad_edu.training.history import History
 from tinygrad_edu.training.problem import Problem, checked, held_out_data, make_problem
-from tinygrad_edu.training.sharding import ShardedEngine
+from tinygrad_edu.training.sharded import ShardedEngine
 from tinygrad_edu.training.workers import Sharding
 
 Criterion = Callable[[History], Any]
@@ -224,7 +224,7 @@ def _engine(problem: Problem, compiled: bool, executor: Executor | Sharding | No
         return ShardedEngine(problem, sharding, compiled)
     if not compiled:
         return EagerEngine(problem)
-    from tinygrad_edu.training.compiled import CompiledEngine  # loads the compiler: only if asked
+    from tinygrad_edu.training.native import CompiledEngine  # loads the compiler: only if asked
 
     return CompiledEngine(problem)
 

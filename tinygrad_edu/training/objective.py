@@ -10,17 +10,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from tinygrad_edu.compiler import native
-from tinygrad_edu.compiler.gradient_program import gradients
+from tinygrad_edu.compiler.emit import machine_code as native
 from tinygrad_edu.compiler.kernel import Kernel
-from tinygrad_edu.compiler.layout import Request
-from tinygrad_edu.compiler.lowering import lower
-from tinygrad_edu.compiler.program import Program
-from tinygrad_edu.compiler.symbol import Symbol
+from tinygrad_edu.compiler.loops.storage import Request
+from tinygrad_edu.compiler.trace.gradient_program import gradients
+from tinygrad_edu.compiler.trace.lowering import lower
+from tinygrad_edu.compiler.trace.program import Program
+from tinygrad_edu.compiler.trace.symbol import Symbol
+from tinygrad_edu.engine.value import Value
 from tinygrad_edu.nn.loss import predictor
 from tinygrad_edu.optim import Optimizer
 from tinygrad_edu.training.problem import Problem
-from tinygrad_edu.value import Value
 
 
 class Traced:

@@ -1,0 +1,623 @@
+"""Figures: their DOT text, their SVG, where things stand in it, and what the options do."""
+
+from __future__ import annotations
+
+import random
+import re
+from itertools import combinations
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tinygrad_edu import Value, dot, draw, grad, maximum
+from tinygrad_edu.drawing import Figure
+from tinygrad_edu.drawing.figures.diagram import DIRECTIONS, Diagram, Link, Node, dot_text
+from tinygrad_edu.drawing.figures.figure import ITALIC_FONT, REGULAR_FONT
+from tinygrad_edu.drawing.figures.geometry import Obstacles, box_of, point_on
+from tinygrad_edu.drawing.figures.graph import drawn_nodes, graph_diagram
+from tinygrad_edu.drawing.figures.layout import place
+from tinygrad_edu.drawing.figures.references import cut_links
+from tinygrad_edu.drawing.figures.svg import svg_text
+from tinygrad_edu.drawing.figures.text import label_lines, number_text, printable, text_width
+from tinygrad_edu.engine import functional
+from tinygrad_edu.engine.value import Constant, topological_order
+
+SVG = "{http://www.w3.org/2000/svg}"
+HOSTILE = '<script>alert("1 & 2")</script> \\ | {x} </svg>\n\x07\x00 \ud800 שלום 输入 🎉 ‮'
+
+
+def figure_1() -> Value:
+    x, y, z = Value(2.0, "x"), Value(3.0, "y"), Value(4.0, "z")
+    g = x + y
+    g.label = "g"
+    f = g * z
+    f.label = "f"
+    f.backward()
+    return f
+
+
+def figure_2() -> Value:
+    x, y, z = Value(2.0, "x"), Value(3.0, "y"), Value(4.0, "z")
+    h, i = x + y, x * y
+    g = h + i
+    f = g * z
+    for node, label in ((h, "h"), (i, "i"), (g, "g"), (f, "f")):
+        node.label = label
+    f.backward()
+    return f
+
+
+def random_graph(size: int, seed: int) -> Value:
+    source = random.Random(seed)
+    pool = [Value(round(source.uniform(-2, 2), 2), f"x{i}") for i in range(source.randint(2, 9))]
+    while len(pool) < size:
+        a, b = source.choice(pool[-8:]), source.choice(pool)
+        some = source.sample(pool, min(len(pool), source.randint(1, 9)))
+        node = source.choice(
+            [a + b, a * b, a - b, a.tanh(), a * 2.5, maximum(a, b), functional.sum(some)]
+        )
+        if source.random() < 0.3:
+            node.label = source.choice(["g", "hidden unit 7", "loss\nof step"])
+        pool.append(node)
+    used = {operand for node in pool for operand in node.operands}
+    output = functional.sum([node for node in pool if node not in used])
+    output.backward()
+    return output
+
+
+def parse(figure: Figure) -> ElementTree.Element:
+    return ElementTree.fromstring(figure.svg)
+
+
+def by_id(root: ElementTree.Element) -> dict[str, ElementTree.Element]:
+    named = [element for element in root.iter() if "id" in element.attrib]
+    found = {element.attrib["id"]: element for element in named}
+    assert len(found) == len(named), "an id is there twice"
+    return found
+
+
+def texts(element: ElementTree.Element, kind: str) -> list[str]:
+    return [x.text or "" for x in element.iter(f"{SVG}text") if x.get("class") == kind]
+
+
+# --- DOT text -------------------------------------------------------------------------------------
+
+
+def test_dot_text_of_figure_1() -> None:
+    value = '<font color="#15803d">{}</font>&#160; <font color="#c81e1e">{}</font>'
+    lines = [line.strip() for line in draw(figure_1()).dot.splitlines()]
+    assert lines[0] == "digraph f {"
+    labels = {
+        line.split(" [")[0]: line.split("label=<")[1].split("> height")[0]
+        for line in lines
+        if re.match(r"n\d \[", line)
+    }
+    assert labels == {
+        "n0": "x<br/>" + value.format(2, 4),
+        "n1": "y<br/>" + value.format(3, 4),
+        "n2": "+<br/><i>g</i><br/>" + value.format(5, 4),
+        "n3": "z<br/>" + value.format(4, 5),
+        "n4": "*<br/><i>f</i><br/>" + value.format(20, 1),
+    }
+    assert [line for line in lines if "->" in line] == [
+        'n0:e -> n2:w [id="e-0-2-0"]',
+        'n1:e -> n2:w [id="e-1-2-1"]',
+        'n2:e -> n4:w [id="e-2-4-0" weight=3]',
+        'n3:e -> n4:w [id="e-3-4-1"]',
+    ]
+
+
+def test_dot_text_is_the_same_from_run_to_run() -> None:
+    assert draw(figure_2()).dot == draw(figure_2()).dot
+    assert draw(figure_2()).svg == draw(figure_2()).svg
+
+
+def test_sizes_in_dot_text_are_all_fixed() -> None:
+    """Else the layout would depend on fonts, and differ between machines."""
+    diagram = graph_diagram(random_graph(40, 1))
+    for text in (dot_text(diagram), dot_text(diagram, layout=True)):
+        assert "fixedsize=true" in text
+        nodes = re.findall(r"^\t*n\d+ \[.*", text, re.MULTILINE)
+        assert len(nodes) == len(diagram.nodes)
+        assert all("width=" in node and "height=" in node for node in nodes)
+    assert "label=<" not in dot_text(diagram, layout=True)
+
+
+def test_an_operand_used_twice_has_two_links() -> None:
+    x = Value(3.0, "x")
+    square = x * x
+    square.backward()
+    figure = draw(square)
+    assert figure.dot.count("n0:e -> n1:w") == 2
+    assert {"edge-0-1-0", "edge-0-1-1"} <= set(by_id(parse(figure)))
+
+
+# --- the notes' figures ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("output", "wanted"),
+    [
+        (figure_1(), {"x": (2, 4), "y": (3, 4), "g": (5, 4), "z": (4, 5), "f": (20, 1)}),
+        (
+            figure_2(),
+            {"x": (2, 16), "y": (3, 12), "h": (5, 4), "i": (6, 4), "g": (11, 4), "z": (4, 11),
+             "f": (44, 1)},
+        ),
+    ],
+    ids=["figure 1", "figure 2"],
+)  # fmt: skip
+def test_figures_of_the_notes(output: Value, wanted: dict[str, tuple[int, int]]) -> None:
+    root = parse(draw(output))
+    found = by_id(root)
+    for index, node in enumerate(topological_order(output)):
+        group = found[f"node-{index}"]
+        symbol = [node.op.symbol] if node.op else [node.label]
+        assert texts(group, "title") == symbol
+        assert texts(group, "name") == ([node.label] if node.op else [])
+        value, gradient = found[f"value-{index}"], found[f"gradient-{index}"]
+        assert (value.text, gradient.text) == tuple(map(str, wanted[node.label]))
+        assert (value.get("fill"), gradient.get("fill")) == ("#15803d", "#c81e1e")
+        assert float(value.attrib["y"]) < float(gradient.attrib["y"]), "green is not above red"
+    last = found[f"node-{index}"]
+    assert [x for x in last if x.get("class") == "arrow"], "no line leaves the output"
+    junctions = [x for x in root.iter() if x.get("class") == "junction"]
+    assert len(junctions) == (2 if len(wanted) == 7 else 0)
+
+
+@pytest.mark.parametrize("direction", DIRECTIONS)
+def test_flow_goes_where_it_should(direction: Any) -> None:
+    diagram = graph_diagram(figure_2(), direction=direction)
+    centers = [node.center for node in place(diagram).nodes]
+    axis, sign = {"LR": (0, 1), "RL": (0, -1), "TB": (1, 1), "BT": (1, -1)}[direction]
+    for link in diagram.links:
+        assert sign * centers[link.tail][axis] < sign * centers[link.head][axis]
+    inputs = [centers[i][axis] for i, node in enumerate(diagram.nodes) if "input" in node.kind]
+    assert max(inputs) - min(inputs) < 0.1, "the inputs do not stand in one column"
+
+
+def test_operands_stand_in_order() -> None:
+    a, b = Value(1.0, "a"), Value(2.0, "b")
+    for output in (a - b, b - a):
+        root = by_id(parse(draw(output)))
+        top, bottom = (float(root[f"value-{i}"].attrib["y"]) for i in (0, 1))
+        assert top < bottom
+
+
+def test_numbers_stand_left_and_right_of_a_vertical_stem() -> None:
+    found = by_id(parse(draw(figure_1(), direction="TB")))
+    value, gradient = found["value-2"].attrib, found["gradient-2"].attrib
+    assert float(value["x"]) < float(gradient["x"])
+    assert value["y"] == gradient["y"]
+
+
+# --- nothing lies on anything ---------------------------------------------------------------------
+
+
+def boxes_of_texts(root: ElementTree.Element) -> list[Any]:
+    """The room that each text takes at most, from the same upper bound of widths as the layout."""
+    found = []
+    for text in root.iter(f"{SVG}text"):
+        size, x, y = (float(text.attrib[name]) for name in ("font-size", "x", "y"))
+        width = text_width(text.text or "", size)
+        left = {"middle": x - width / 2, "end": x - width, "start": x}[
+            text.get("text-anchor", "middle")
+        ]
+        above, below = (0.7, -0.25) if text.text == "*" else (0.68, 0.2)  # the sign hangs high
+        found.append(((left, y - above * size), (left + width, y + below * size)))
+    return found
+
+
+def segments(root: ElementTree.Element) -> list[Any]:
+    """All lines, as Bezier segments."""
+    found = []
+    for path in root.iter(f"{SVG}path"):
+        numbers = [float(number) for number in re.findall(r"-?[\d.]+", path.attrib["d"])]
+        points = list(zip(numbers[::2], numbers[1::2]))
+        if "L" in path.attrib["d"]:
+            points = [points[0], points[0], points[1], points[1]]
+        found += [points[i : i + 4] for i in range(0, len(points) - 3, 3)]
+    return found
+
+
+def overlaps(root: ElementTree.Element) -> list[str]:
+    """Say where a line touches a text, or a text another one."""
+    boxes = boxes_of_texts(root)
+    found = []
+    for segment in segments(root):
+        (left, top), (right, bottom) = box_of(segment)
+        for (x0, y0), (x1, y1) in boxes:
+            if x0 < right and left < x1 and y0 < bottom and top < y1:
+                points = [point_on(segment, k / 50) for k in range(51)]
+                if any(x0 < x < x1 and y0 < y < y1 for x, y in points):
+                    found.append(f"a line runs through the text at {x0:.0f}, {y0:.0f}")
+    for ((x0, y0), (x1, y1)), ((u0, v0), (u1, v1)) in combinations(boxes, 2):
+        if x0 < u1 and u0 < x1 and y0 < v1 and v0 < y1:
+            found.append(f"texts overlap at {x0:.0f}, {y0:.0f}")
+    return found
+
+
+def test_overlaps_are_found() -> None:
+    """The test below would notice: it does once a line is put through a figure."""
+    svg = draw(figure_1()).svg
+    assert overlaps(ElementTree.fromstring(svg)) == []
+    crossed = svg.replace("</svg>", '<path d="M0,0L300,160"/><path d="M0,160L300,0"/></svg>')
+    assert overlaps(ElementTree.fromstring(crossed))
+    doubled = svg.replace("</svg>", svg[svg.index('<g class="nodes">') :])
+    assert overlaps(ElementTree.fromstring(doubled))
+
+
+def neuron() -> Value:
+    out = dot([Value(0.5, "w1"), Value(-1.0, "w2")], [Value(1.0, "x1"), Value(2.0, "x2")]).tanh()
+    out.backward()
+    return out
+
+
+def hessian() -> Value:
+    x, y = Value(1.0, "x"), Value(2.0, "y")
+    (slope,) = grad(x * x * y + y.exp(), [x], create_graph=True)
+    (curvature,) = grad(slope, [y], create_graph=True)
+    curvature.backward()
+    return slope + curvature
+
+
+@pytest.mark.parametrize("make", [figure_1, figure_2, neuron, hessian])
+@pytest.mark.parametrize("direction", DIRECTIONS)
+def test_texts_and_lines_do_not_touch(make: Any, direction: Any) -> None:
+    assert overlaps(parse(draw(make(), direction=direction))) == []
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_texts_and_lines_do_not_touch_in_random_graphs(seed: int) -> None:
+    direction = DIRECTIONS[seed % 4]
+    figure = draw(random_graph(10 + 6 * seed, seed), direction=direction)
+    assert overlaps(parse(figure)) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("system", [False, True], ids=["WebAssembly", "dot"])
+def test_texts_and_lines_do_not_touch_in_many_graphs(system: bool, require_dot: Any) -> None:
+    if system:
+        require_dot()
+    for seed in range(100, 250):
+        diagram = graph_diagram(
+            random_graph(5 + seed * 7 % 80, seed), direction=DIRECTIONS[seed % 4]
+        )
+        root = ElementTree.fromstring(svg_text(place(diagram, system=system)))
+        assert overlaps(root) == [], f"seed {seed}"
+
+
+def test_obstacles_agree_with_a_search_through_all_boxes() -> None:
+    source = random.Random(0)
+    boxes = []
+    for _ in range(200):
+        x, y = source.uniform(-500, 500), source.uniform(-500, 500)
+        boxes.append(((x, y), (x + source.uniform(5, 200), y + source.uniform(5, 60))))
+    obstacles = Obstacles(boxes)
+    outcomes = set()
+    for _ in range(100):
+        x, y = source.uniform(-500, 500), source.uniform(-500, 500)
+        segment = [(x + source.uniform(0, 80), y + source.uniform(0, 80)) for _ in range(4)]
+        but = source.randrange(200)
+        points = [point_on(segment, k / 1000) for k in range(1001)]
+
+        def inside(margin: float) -> bool:
+            return any(
+                x0 + margin < px < x1 - margin and y0 + margin < py < y1 - margin
+                for index, ((x0, y0), (x1, y1)) in enumerate(boxes)
+                if index != but  # noqa: B023
+                for px, py in points  # noqa: B023
+            )
+
+        hit = obstacles.hit(segment, but)
+        assert hit or not inside(6.0)  # it looks every four points, so corners may escape it
+        assert inside(0.99) or not hit
+        outcomes.add(hit)
+    assert outcomes == {True, False}
+
+
+# --- labels ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("system", [False, True], ids=["WebAssembly", "dot"])
+@pytest.mark.parametrize(
+    "label",
+    ["<b>", 'say "x"', "a\\b", "\\N \\l \\G", "a|b", "{a}", "&amp;", "two\nlines", "<<x>>", "]]>",
+     "<!--", "输入", "שלום עולם", "🎉", "e\u0301", "  two  spaces ", "\x1b[31m", HOSTILE],
+)  # fmt: skip
+def test_labels_draw_as_themselves(label: str, system: bool, require_dot: Any) -> None:
+    if system:
+        require_dot()
+    x = Value(1.0, label)
+    y = -x
+    y.label = label
+    diagram = graph_diagram(y)
+    svg = svg_text(place(diagram, system=system))
+    found = by_id(ElementTree.fromstring(svg))
+    lines = list(label_lines(label))
+    assert texts(found["node-0"], "title") == lines
+    assert texts(found["node-1"], "name") == lines
+    if len(label) < 30 and printable(label) == label:
+        assert "\n".join(lines) == label, "the label is drawn otherwise than it was given"
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.text(max_size=40), st.text(max_size=40))
+def test_no_label_breaks_a_figure(first: str, second: str) -> None:
+    x = Value(1.0, first)
+    y = x * Value(2.0, second)
+    y.label = second
+    root = parse(draw(y))
+    assert {element.tag.removeprefix(SVG) for element in root.iter()} <= {
+        "svg", "title", "desc", "rect", "g", "path", "polygon", "circle", "text",
+    }  # fmt: skip
+    assert len(by_id(root)) == 3 + 2 + 3  # nodes, links, values: nothing was added by a label
+    named = list(label_lines(second)) if second.strip() else []
+    assert texts(by_id(root)["node-2"], "name") == named
+
+
+def test_a_hostile_label_stays_text() -> None:
+    x = Value(1.0, HOSTILE)
+    figure = draw(x * 2.0, title=HOSTILE, number_format=lambda _: HOSTILE)
+    assert "<script" not in figure.svg
+    assert "\x07" not in figure.svg
+    head, *rest = figure.dot.splitlines()
+    assert head.startswith('digraph "<script>alert(\\"1 & 2\\")</script> ')  # one quoted name
+    assert "<script" not in "".join(rest)
+    root = parse(figure)
+    assert (root.findtext(f"{SVG}title") or "").startswith('<script>alert("1 & 2")</script>')
+
+
+@settings(max_examples=200)
+@given(st.text(max_size=20))
+def test_printable_text_is_xml(text: str) -> None:
+    shown = printable(text)
+    assert ElementTree.fromstring(f"<x>{shown.replace('&', '').replace('<', '')}</x>") is not None
+    assert printable(shown) == shown
+    if text.isprintable():
+        assert shown == text
+
+
+def test_long_labels_end_in_an_ellipsis_and_are_told_in_full() -> None:
+    label = "the negative log-likelihood of the whole batch, averaged"
+    node = by_id(parse(draw(Value(1.0, label))))["node-0"]
+    (line,) = texts(node, "title")
+    assert line.endswith("…")
+    assert len(line) == 32
+    assert label in (node.findtext(f"{SVG}title") or "")
+
+
+def test_widths_are_upper_bounds_in_the_font_that_ships() -> None:
+    tt_font = pytest.importorskip("fontTools.ttLib").TTFont
+    for path in (REGULAR_FONT, ITALIC_FONT):
+        font = tt_font(path)
+        names, unit = font.getBestCmap(), font["head"].unitsPerEm
+        for code in [*range(0x20, 0x7F), *range(0xA0, 0x100), *range(0x391, 0x3CA), 0x2212]:
+            if code in names:
+                width = font["hmtx"][names[code]][0] / unit
+                assert width <= text_width(chr(code), 1.0) + 0.005, chr(code)
+
+
+# --- numbers --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("number", "number_format", "text"),
+    [
+        (4.0, ".4g", "4"),
+        (-1.5, ".4g", "−1.5"),
+        (-0.0, ".4g", "0"),
+        (1 / 3, ".2f", "0.33"),
+        (1e-9, ".4g", "1e−09"),
+        (float("inf"), ".4g", "inf"),
+        (float("-inf"), ".4g", "−inf"),
+        (float("nan"), ".4g", "nan"),
+        (2.0, lambda x: f"{x:.1f} V", "2.0 V"),
+    ],
+)
+def test_number_text(number: float, number_format: Any, text: str) -> None:
+    assert number_text(number, number_format) == text
+
+
+def test_number_format_is_used_for_values_gradients_and_constants() -> None:
+    x = Value(2.0, "x")
+    y = x * 3
+    y.backward()
+    root = parse(draw(y, number_format=".2f"))
+    assert texts(root, "value") == ["2.00", "6.00"]
+    assert texts(root, "gradient") == ["3.00", "1.00"]
+    assert texts(root, "title")[1] == "3.00"
+
+
+def test_a_figure_keeps_the_numbers_of_its_moment() -> None:
+    x = Value(2.0, "x")
+    y = x * 3
+    figure = draw(y)
+    y.backward()
+    x.data = 99.0
+    root = parse(figure)
+    assert texts(root, "value") == ["2", "6"]
+    assert texts(root, "gradient") == []
+
+
+def test_gradients_show_once_there_are_any() -> None:
+    x = Value(2.0, "x")
+    y = x * 3
+    assert texts(parse(draw(y)), "gradient") == []
+    assert texts(parse(draw(y, gradients=True)), "gradient") == ["0", "0"]
+    y.backward()
+    assert texts(parse(draw(y)), "gradient") == ["3", "1"]
+    assert texts(parse(draw(y, gradients=False)), "gradient") == []
+
+
+# --- options --------------------------------------------------------------------------------------
+
+
+def test_constants() -> None:
+    x = Value(3.0, "x")
+    y = maximum(2 * x**3 - x / 4, 0.5)
+    shown, inside, hidden = (
+        texts(parse(draw(y, constants=how)), "title") for how in ("show", "inside", "hide")
+    )
+    assert sorted(shown) == sorted(["x", "^3", "2", "*", "4", "/", "−", "0.5", "max"])
+    assert sorted(inside) == sorted(["x", "^3", "2 *", "/ 4", "−", "max(·, 0.5)"])
+    assert sorted(hidden) == sorted(["x", "^3", "*", "/", "−", "max"])
+
+
+def test_a_constant_has_no_stem() -> None:
+    x = Value(3.0, "x")
+    y = x * 2
+    y.backward()
+    found = by_id(parse(draw(y)))
+    assert "constant" in found["node-1"].attrib["class"]
+    assert "value-1" not in found
+    assert "gradient-1" not in found
+
+
+def test_a_figure_of_a_single_node() -> None:
+    assert texts(parse(draw(Value(3.0, "x"))), "value") == ["3"]
+    assert texts(parse(draw(Constant(3.0), constants="hide")), "value") == ["3"]
+    assert texts(parse(draw(Value(3.0))), "title") == ["3"]
+
+
+def test_parameters_are_highlighted() -> None:
+    w, x, stranger = Value(3.0, "w"), Value(2.0, "x"), Value(1.0)
+    found = by_id(parse(draw(w * x, parameters=[w, stranger])))
+    kinds = [found[f"node-{i}"].attrib["class"].split() for i in range(3)]
+    assert kinds == [["node", "parameter", "input"], ["node", "input"], ["node", "operation"]]
+    fills = [
+        next(x.attrib["fill"] for x in found[f"node-{i}"] if x.get("class") == "shape")
+        for i in range(3)
+    ]
+    assert len(set(fills)) == 3
+
+
+def test_depth_and_expand() -> None:
+    x = Value(2.0, "x")
+    a = x * x
+    b = a + x
+    f = b * b.tanh()
+    order = topological_order(f)
+    assert order == [x, a, b, order[3], f]
+    assert drawn_nodes(f) == (order, set())
+    assert drawn_nodes(f, 0) == ([f], {f})
+    assert drawn_nodes(f, 1) == ([b, order[3], f], {b, order[3]})
+    assert drawn_nodes(f, 2) == ([x, a, b, order[3], f], {a})
+    assert drawn_nodes(f, 9) == (order, set())
+    assert drawn_nodes(f, 2, [a]) == (order, set())
+    found = by_id(parse(draw(f, depth=1)))
+    assert [("cut" in found[f"node-{i}"].attrib["class"]) for i in range(3)] == [True, True, False]
+    assert set(found) >= {"edge-0-2-0", "edge-1-2-1"}
+
+
+def test_a_node_that_a_second_path_leads_to_is_drawn_whole() -> None:
+    """tanh(b) is at depth 1 but needs b, which is at depth 1 by itself: a link joins them."""
+    x = Value(2.0, "x")
+    b = x + 1
+    f = b * b.tanh()
+    nodes, cut = drawn_nodes(f, 1)
+    assert [node in cut for node in nodes] == [True, True, False]
+
+
+def test_depth_copes_with_a_chain_of_any_length() -> None:
+    x = Value(1.0, "x")
+    for _ in range(100_000):
+        x = x + 1.0
+    assert len(parse(draw(x, depth=3)).findall(f".//{SVG}circle[@class='shape']")) == 7
+
+
+def test_max_nodes() -> None:
+    with pytest.raises(ValueError, match=r"7 nodes to draw, more than max_nodes=6.*depth=3"):
+        draw(figure_2(), max_nodes=6)
+    draw(figure_2(), max_nodes=7)
+    draw(figure_2(), max_nodes=3, depth=1)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"direction": "down"}, ValueError, "direction: expected one of LR, RL, TB, BT"),
+        ({"constants": "no"}, ValueError, "constants: expected one of show, inside, hide"),
+        ({"number_format": "%d"}, ValueError, "number_format: expected a format specification"),
+        ({"number_format": 3}, ValueError, "number_format: expected a format specification"),
+        ({"parameters": [1.0]}, TypeError, "parameters: expected Values, got float"),
+        ({"expand": ["x"]}, TypeError, "expand: expected Values, got str"),
+        ({"depth": -1}, ValueError, "depth: expected a number of operations"),
+    ],
+)
+def test_wrong_options(options: dict[str, Any], error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        draw(figure_1(), **options)
+
+
+def test_only_values_are_drawn() -> None:
+    with pytest.raises(TypeError, match=r"output: expected a Value, got float 3\.0"):
+        draw(3.0)  # type: ignore[arg-type]
+
+
+def test_title_and_description_for_screen_readers() -> None:
+    root = parse(draw(figure_1(), title="the notes' Figure 1"))
+    assert root.get("role") == "img"
+    assert root.findtext(f"{SVG}title") == "the notes' Figure 1"
+    assert (root.findtext(f"{SVG}desc") or "").splitlines() == [
+        "x, input, value 2, gradient 4",
+        "y, input, value 3, gradient 4",
+        "g, operation add, value 5, gradient 4",
+        "z, input, value 4, gradient 5",
+        "f, operation mul, value 20, gradient 1",
+    ]
+
+
+def test_ids_take_a_prefix() -> None:
+    layout = place(graph_diagram(figure_1()))
+    names = set(by_id(ElementTree.fromstring(svg_text(layout, prefix="left-"))))
+    assert names
+    assert all(name.startswith("left-") for name in names)
+
+
+# --- large figures --------------------------------------------------------------------------------
+
+
+def recurrence(steps: int) -> Value:
+    w, u, h = Value(0.7, "w"), Value(0.5, "u"), Value(0.0, "h0")
+    for step in range(steps):
+        h = (w * h + u * Value(0.1, f"x{step}")).tanh()
+        h.label = f"h{step + 1}"
+    h.backward()
+    return h
+
+
+def test_long_lines_of_large_figures_are_cut() -> None:
+    diagram = graph_diagram(recurrence(90))
+    assert len(diagram.nodes) > 400
+    layout = place(diagram)
+    cut = [placed for placed in layout.links if placed.reference is not None]
+    assert {placed.link for placed in cut} == diagram.cut
+    root = ElementTree.fromstring(svg_text(layout))
+    assert len(by_id(root)) == len(diagram.nodes) + len(diagram.links) + 2 * len(layout.nodes)
+    names = texts(root, "reference")
+    assert len(names) == len(cut)
+    assert {"w", "u"} <= set(names) <= {"w", "u", *(f"x{step}" for step in range(90))}
+    straight = [placed.center[1] for placed, node in zip(layout.nodes, diagram.nodes) if node.name]
+    assert max(straight) - min(straight) < 200, "the main line wanders off"
+
+
+def test_short_lines_are_never_cut() -> None:
+    nodes = tuple(Node(("+",), above="1") for _ in range(500))
+    chain = Diagram(nodes, tuple(Link(i, i + 1) for i in range(499)))
+    assert cut_links(chain) == frozenset()
+    assert cut_links(graph_diagram(figure_2())) == frozenset()
+    far = Diagram(nodes, (*chain.links, *(Link(0, i, 1) for i in range(20, 500))))
+    assert set(chain.links).isdisjoint(cut_links(far))
+    assert len(cut_links(far)) > 400
+
+
+@pytest.mark.slow
+def test_five_thousand_nodes() -> None:
+    output = random_graph(5000, 0)
+    figure = draw(output, max_nodes=10_000)
+    root = parse(figure)
+    assert len(root.findall(f".//{SVG}*[@class='stem']")) > 4000

@@ -1,0 +1,223 @@
+"""Finding loops in a flat program.
+
+Operations of one depth, of one kind and with the same number of operands do the same thing to
+different numbers. If the addresses of those numbers step by constant strides in one or a few
+counters, the group is a loop nest: a layer of a network is ``for i < 50: for k < 784``. Storage is
+chosen to make it so: the results of a group lie side by side, in the order of its operands. What
+does not step by constant strides is looked up in an index table. Either way code grows with the
+number of groups, not of operations. Groups that work member by member on the results of another
+join its loop, so that results stay in registers. The rest stays straight-line code.
+"""
+
+from __future__ import annotations
+
+from array import array
+from typing import Any
+
+from tinygrad_edu.compiler.loops.drafts import Drafting
+from tinygrad_edu.compiler.loops.nests import FOLDED, Segment
+from tinygrad_edu.compiler.loops.storage import LANE, SHARED
+
+CHUNK = 1500  # operations of straight-line code in one function
+_LONG = 8  # operands from which on a sum in straight-line code is added up term by term
+_FEWEST = 8  # a group with fewer members than this is not worth a loop,
+_LIGHTEST = 16  # nor is a group of sums with fewer operands than this
+_REGULAR = 0.5  # with less of the work than this in loops, a program is straight-line code
+
+
+class Finder(Drafting):
+    """Turns one layout into a schedule of segments, with the tables that its loops read."""
+
+    def schedule(self) -> list[Segment]:
+        """Return the segments in an order in which they can run, shared ones first."""
+        np = self.np
+        nodes = np.nonzero(self.codes > 1)[0].astype(np.int32)
+        groups = self._groups(nodes) if self.loops and len(nodes) else []
+        self.loops = bool(groups)
+        if not groups:
+            groups = [nodes[self.place[nodes] == kind] for kind in (SHARED, LANE)]
+        segments: list[Segment] = []
+        pending: list[Any] = []  # single nodes waiting for their chunk
+
+        def flush() -> None:
+            if pending:
+                nodes = np.sort(np.concatenate(pending))
+                place = int(self.place[nodes[0]])
+                self.ready[nodes] = waiting
+                for chunk in _chunks(self._items(nodes)):
+                    self.ready[chunk[chunk[:, 4] > 0, 0]] = len(segments)
+                    segments.append(Segment(place, chunk))
+                pending.clear()
+
+        waiting = len(self.codes) + 1  # in ``ready``: not scheduled yet
+        for group in groups:
+            if not len(group):
+                continue
+            if pending and self.place[group[0]] != self.place[pending[0][0]]:
+                flush()
+            if not self.loops or not self._worthwhile(group):
+                self.ready[group] = waiting
+                pending.append(group)
+                continue
+            if pending and (self.ready[self._operands(group)] == waiting).any():
+                flush()
+            if self._join(group):
+                continue
+            draft = self._draft(group, len(segments))
+            if draft is None:
+                self.ready[group] = waiting
+                pending.append(group)
+            else:
+                self.drafts[len(segments)] = draft
+                segments.append(Segment(draft.place))
+        flush()
+        for i, draft in self.drafts.items():
+            segments[i].nest = self._finish(draft)
+        return segments
+
+    def _groups(self, nodes: Any) -> list[Any]:
+        """Group nodes by place, depth, kind and number of operands, in the order of depth.
+
+        Returns:
+            Nothing, if so little is regular that the program is better left straight-line code.
+        """
+        np = self.np
+        depth = self._depths()[nodes]
+        arity = (self.starts[nodes + 1] - self.starts[nodes]).astype(np.int32)
+        place, code = self.place[nodes], self.codes[nodes]
+        order = np.lexsort((arity, code, depth, place))
+        change = np.zeros(len(nodes), bool)
+        change[0] = True
+        for key in (place, depth, code, arity):
+            change[1:] |= key[order[1:]] != key[order[:-1]]
+        first = np.nonzero(change)[0]
+        work = np.maximum(1, arity // 2)[order]
+        size, total = np.diff(first, append=len(nodes)), np.add.reduceat(work, first)
+        folded = np.array([name in FOLDED for name in self.names])[code[order[first]]]
+        operands = np.add.reduceat(arity[order], first)
+        likely = (size >= _FEWEST) | (folded & (operands >= _LIGHTEST))
+        if total[likely].sum() < _REGULAR * total.sum():
+            return []
+        groups = []
+        regular = 0
+        for group, promising in zip(np.split(nodes[order], first[1:]), likely.tolist()):
+            parts = self._split_by_places(group) if promising else [group]
+            groups += parts
+            regular += sum(self._work(part) for part in parts if self._worthwhile(part))
+        return groups if regular >= _REGULAR * total.sum() else []
+
+    def mark_stored(self, segments: list[Segment]) -> bytearray:
+        """Mark the nodes that must be in memory: outputs, and what another segment reads.
+
+        Results that stay in registers of their loop are noted in its steps, too.
+        """
+        np = self.np
+        readers = np.repeat(np.arange(len(self.codes), dtype=np.int32), np.diff(self.starts))
+        outside = self.ready[readers] != self.ready[self.flat]
+        stored = np.zeros(len(self.codes), np.uint8)
+        stored[self.flat[outside]] = 1
+        stored[self.layout.kept] = 1
+        for segment in segments:
+            if segment.nest is not None:
+                for step in segment.nest.steps:
+                    step.stored = bool(stored[step.nodes].any())
+                    step.nodes = None
+        wanted = np.nonzero((stored > 0) & (self.codes > 1))[0]
+        for node in wanted.tolist():
+            self.layout.reserve(node)
+        return bytearray(stored.tobytes())
+
+    def _items(self, nodes: Any) -> Any:
+        """List what straight-line code does for ``nodes``: long sums term by term.
+
+        Adding a term as soon as it is there spares memory: the gradient by something used in each
+        step of a long recurrence would otherwise need all steps' numbers at the end.
+
+        Returns:
+            An integer matrix with the columns of ``Item`` in the order in which they are to run.
+        """
+        np = self.np
+        arity = self.starts[nodes + 1] - self.starts[nodes]
+        sums = np.array([name in ("chain", "total") for name in self.names])[self.codes[nodes]]
+        long = sums & (arity >= _LONG)
+        items = np.zeros((len(nodes), 5), np.int32)
+        items[:, 0], items[:, 3], items[:, 4] = nodes, arity, 1
+        if long.any():
+            inside = np.zeros(len(self.codes), bool)
+            inside[nodes] = True
+            pieces = [p for node in nodes[long].tolist() for p in self._pieces(node, inside)]
+            timed = np.array(pieces, np.int64)
+            items = np.concatenate([items[~long], timed[:, 1:].astype(np.int32)])
+            time = np.concatenate([2 * nodes[~long].astype(np.int64), timed[:, 0]])
+            items = items[np.argsort(time, kind="stable")]
+        return items
+
+    def _pieces(self, node: int, inside: Any) -> list[tuple[int, ...]]:
+        """Cut a long sum where terms become ready: rows as in ``_items``, after twice the time."""
+        operands = self.flat[self.starts[node] : self.starts[node + 1]]
+        ready = self.np.where(inside[operands], operands, -1)
+        if self.names[self.codes[node]] == "chain":
+            pairs = len(operands) // 2
+            start = ready[2 * pairs :].max(initial=-1)
+            ready = self.np.maximum(ready[:pairs], ready[pairs : 2 * pairs])
+            ready[0] = max(ready[0], start)
+        pieces: list[tuple[int, ...]] = []
+        first, time, terms = 0, -1, ready.tolist()
+        for j, moment in enumerate(terms):
+            if moment > time:
+                if time >= 0:
+                    pieces.append((2 * time + 1, node, first, j, j - first, 0))
+                    first = j
+                time = moment
+        count = len(terms)
+        pieces.append((2 * node, node, first, count, count - first, 1))
+        return pieces
+
+    # --- groups ---
+
+    def _depths(self) -> Any:
+        depth = array("i", bytes(4 * len(self.codes)))
+        starts, flat = self.layout.program.starts, self.layout.program.operands
+        for node in range(len(depth)):
+            first, end = starts[node], starts[node + 1]
+            if end > first:
+                depth[node] = 1 + max([depth[x] for x in flat[first:end]])
+        return self.np.frombuffer(depth, self.np.int32)
+
+    def _split_by_places(self, group: Any) -> list[Any]:
+        """Split so that in each part an operand position is in one place for all members."""
+        np = self.np
+        key = np.array([self._forced(n) for n in group.tolist()])
+        places = self.place[self._operands(group)]
+        name = self.names[self.codes[group[0]]]
+        if name in FOLDED:  # the operands outside the run of terms: the start, or the index
+            single = places.shape[1] % 2 if name == "chain" else 1
+            places = places[:, places.shape[1] - single :] if name == "chain" else places[:, :1]
+        for column in places.T:
+            key = key * 4 + column
+        return [group[key == k] for k in np.unique(key)]
+
+    def _worthwhile(self, group: Any) -> bool:
+        name = self.names[self.codes[group[0]]]
+        terms = int(self.starts[group[0] + 1] - self.starts[group[0]])
+        if name not in FOLDED:
+            return len(group) >= _FEWEST
+        if len(group) * terms < _LIGHTEST or (len(group) < 2 and terms < 4 * _LIGHTEST):
+            return False
+        return all((h == LANE).all() or (h != LANE).all() for h in self._folded_places(group))
+
+    def _folded_places(self, group: Any) -> list[Any]:
+        places = self.place[self._operands(group)]
+        pairs = places.shape[1] // 2
+        if self.names[self.codes[group[0]]] == "chain":
+            return [places[:, :pairs], places[:, pairs : 2 * pairs]]
+        return [places[:, 1:]]
+
+
+def _chunks(items: Any) -> list[Any]:
+    """Cut straight-line code into chunks of bounded size."""
+    import numpy
+
+    work = numpy.cumsum(numpy.maximum(1, items[:, 3] // 2))
+    cuts = numpy.nonzero(numpy.diff(work // CHUNK))[0] + 1
+    return numpy.split(items, cuts)

@@ -1,0 +1,6 @@
+"""From a Python function to a flat program of native operations.
+
+In order: ``arguments`` (structures of numbers, flattened and built up again), ``symbol`` (what the
+function is run on), ``program`` (the flat list of operations that is left), ``gradient_program``
+(its derivative, by the table's rules), ``lowering`` (everything in the operations native code has).
+"""

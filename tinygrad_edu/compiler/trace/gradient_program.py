@@ -1,0 +1,103 @@
+"""Reverse mode on the flat program: gradients of a node, appended to the same program.
+
+The table's local-gradient rules run on symbols, so a gradient is more program: it can be
+differentiated again, which is all there is to Hessians. (The notes, section 'The Backpropagation
+Algorithm': visit the nodes from the last to the first, and add up what the readers hand back.)
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+
+from tinygrad_edu.compiler.trace.program import Program
+from tinygrad_edu.compiler.trace.symbol import Symbol
+from tinygrad_edu.engine import ops
+from tinygrad_edu.engine.operation import Op
+
+
+def gradients(program: Program, output: int, inputs: Sequence[int]) -> list[int]:
+    """Append the gradients of ``output`` by each of ``inputs`` and return their nodes.
+
+    Partial derivatives that a rule states as the plain number 0.0 or 1.0 cost nothing; numbers
+    that merely turn out to be 0 at run time do count (``0 * inf`` is nan, as in the engine).
+    """
+    between = _between(program, output, inputs)
+    rows, codes, starts, flat = program.rows, program.codes, program.starts, program.operands
+    add, mul = program.add, ops.mul
+    shares: dict[int, list[float | int]] = {output: [1.0]}  # floats are numbers, ints are nodes
+    found: dict[int, float | int] = {}
+    wanted = set(inputs)
+    for node in range(output, min(inputs, default=output) - 1, -1):
+        terms = shares.pop(node, None)
+        if terms is None:
+            continue
+        upstream = terms[0] if len(terms) == 1 else _add_up(program, terms)
+        if node in wanted:
+            found[node] = upstream
+        op = rows[codes[node]]
+        if op is None:
+            continue
+        operands = flat[starts[node] : starts[node + 1]]
+        for operand, partial in zip(operands, _partials(program, op, node, operands)):
+            if not between[operand]:
+                continue
+            if type(partial) is float:
+                if partial == 0.0:
+                    continue
+                if partial == 1.0:
+                    shares.setdefault(operand, []).append(upstream)
+                    continue
+            if type(upstream) is int and type(partial) is int:
+                share: float | int = add(mul, [upstream, partial])
+            else:
+                share = _product(program, upstream, partial)
+            shares.setdefault(operand, []).append(share)
+    return [_node(program, found.get(node, 0.0)) for node in inputs]
+
+
+def _partials(program: Program, op: Op, node: int, operands: array[int]) -> Sequence[float | int]:
+    """Return the partial derivatives of a node: numbers (floats) or nodes (ints)."""
+    if op is ops.mul:  # the two most frequent rules, without the detour over symbols
+        return operands[::-1]
+    if op is ops.dot and len(operands) % 2 == 0:
+        half = len(operands) // 2
+        return operands[half:] + operands[:half]
+    partials = op.local_gradients(Symbol(program, node), *[Symbol(program, x) for x in operands])
+    return [x.index if type(x) is Symbol else float(x) for x in partials]
+
+
+def _between(program: Program, output: int, inputs: Sequence[int]) -> bytearray:
+    """Mark the nodes up to ``output`` that depend on an input."""
+    between = bytearray(output + 1)
+    first = output + 1
+    for node in inputs:
+        if node <= output:
+            between[node] = 1
+            first = min(first, node)
+    starts, operands = program.starts, program.operands
+    for node in range(first + 1, output + 1):
+        for operand in operands[starts[node] : starts[node + 1]]:
+            if between[operand]:
+                between[node] = 1
+                break
+    return between
+
+
+def _product(program: Program, upstream: float | int, partial: float | int) -> float | int:
+    if type(upstream) is float and type(partial) is float:
+        return upstream * partial
+    if upstream == 1.0 and type(upstream) is float:
+        return partial
+    if partial == -1.0 and type(partial) is float:
+        return program.add(ops.neg, [_node(program, upstream)])
+    return program.add(ops.mul, [_node(program, upstream), _node(program, partial)])
+
+
+def _add_up(program: Program, terms: list[float | int]) -> float | int:
+    nodes = [_node(program, term) for term in terms]
+    return program.add(ops.add if len(nodes) == 2 else ops.sum_, nodes)
+
+
+def _node(program: Program, gradient: float | int) -> int:
+    return gradient if type(gradient) is int else program.constant(float(gradient))

@@ -1,0 +1,166 @@
+"""Symbols: what a function is run on to be compiled.
+
+A ``Symbol`` stands for a number that is not known yet. It behaves as a Value does, but instead of
+computing it records into a ``Program``. Whatever would need the number now, such as an ``if``, is
+an error that names the way out.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, NoReturn
+
+from tinygrad_edu.compiler.trace.program import Program
+from tinygrad_edu.engine import ops
+from tinygrad_edu.engine.operation import Node, Op, is_number
+from tinygrad_edu.engine.operators import Operators
+
+_WAYS_OUT = (
+    "a traced number is not known while the function is being compiled; "
+    "use maximum, minimum or where(condition, a, b) instead of an if, and take(values, index) "
+    "instead of indexing"
+)
+
+
+def _unknown(what: str) -> NoReturn:
+    raise TypeError(f"{what}: {_WAYS_OUT}")
+
+
+def _no_gradients(*_operands: Any) -> NoReturn:
+    raise TypeError(
+        "compile: grad() without create_graph=True returns plain numbers, which cannot be "
+        "differentiated; write grad(output, inputs, create_graph=True)"
+    )
+
+
+# what grad() returns without create_graph
+PLAIN = Op("plain", "=", 1, lambda a: a, _no_gradients, "a", formula=lambda a: a)
+
+
+class Symbol(Operators):
+    """A number known only at run time: node ``index`` of ``program``."""
+
+    __slots__ = ("index", "program")
+    rank: ClassVar[int] = 1
+    __hash__ = object.__hash__
+
+    def __init__(self, program: Program, index: int) -> None:
+        self.program = program
+        self.index = index
+
+    @classmethod
+    def record(cls, op: Op, operands: tuple[Any, ...]) -> Symbol:
+        """Append ``op`` to the program that the operands belong to."""
+        program = next(x.program for x in operands if type(x) is Symbol)
+        nodes = [
+            x.index if type(x) is Symbol and x.program is program else _foreign(program, x, op)
+            for x in operands
+        ]
+        return Symbol(program, program.add(op, nodes))
+
+    @classmethod
+    def binary(cls, op: Op, left: Any, right: Any) -> Any:
+        """Record an operator on two operands, of which one at least is a symbol."""
+        if type(left) is Symbol and type(right) is Symbol and left.program is right.program:
+            program = left.program
+            return Symbol(program, program.add(op, [left.index, right.index]))
+        for operand in (left, right):
+            if not isinstance(operand, Node) and not is_number(operand, op.name):
+                return NotImplemented
+        return cls.record(op, (left, right))
+
+    def gradient(self, inputs: list[Any], create_graph: bool) -> list[Symbol]:
+        """Return the gradients by ``inputs`` as symbols: the hook behind ``grad()``.
+
+        Without ``create_graph`` they are plain numbers in the engine; so here it is an error to
+        differentiate them again.
+        """
+        from tinygrad_edu.compiler.trace.gradient_program import gradients
+
+        nodes = [
+            x.index
+            if type(x) is Symbol and x.program is self.program
+            else _foreign(self.program, x, None)
+            for x in inputs
+        ]
+        program, found = self.program, gradients(self.program, self.index, nodes)
+        if not create_graph:
+            found = [x if x in program.constants else program.add(PLAIN, [x]) for x in found]
+        return [Symbol(program, node) for node in found]
+
+    # --- comparisons give traced conditions ---
+
+    def __lt__(self, other: Any) -> Any:
+        return ops.less(self, _plain(other))
+
+    def __le__(self, other: Any) -> Any:
+        return ops.less_equal(self, _plain(other))
+
+    def __gt__(self, other: Any) -> Any:
+        return ops.less(_plain(other), self)
+
+    def __ge__(self, other: Any) -> Any:
+        return ops.less_equal(_plain(other), self)
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, (Node, int, float)) and other is not self:
+            _unknown("== on a traced number (equal(a, b) compares in both modes)")
+        return other is self
+
+    # --- what would need the number ---
+
+    def __bool__(self) -> bool:
+        _unknown("if, and, or, min(), max() or bool() on a traced number")
+
+    def __float__(self) -> float:
+        _unknown(
+            "float() or a math function on a traced number (tinygrad_edu has exp, log, ... for "
+            "both modes)"
+        )
+
+    def __int__(self) -> int:
+        _unknown("int() of a traced number")
+
+    def __index__(self) -> int:
+        _unknown("a traced number as an index or a count")
+
+    def __round__(self, digits: int | None = None) -> float:
+        _unknown("round() of a traced number")
+
+    @property
+    def data(self) -> float:
+        """Not there while tracing."""
+        _unknown(".data of a traced number")
+
+    @property
+    def grad(self) -> float:
+        """Not there while tracing; ``grad(output, inputs)`` is."""
+        _unknown(".grad of a traced number (grad(output, inputs) works in both modes)")
+
+    def backward(self) -> None:
+        """Not there while tracing; ``grad(output, inputs)`` is."""
+        _unknown("backward() on a traced number (grad(output, inputs) works in both modes)")
+
+    def __repr__(self) -> str:
+        op = self.program.op(self.index)
+        return f"<traced number {self.index}: {op.name if op else 'input'}>"
+
+    def __format__(self, spec: str) -> str:
+        if spec:
+            _unknown("formatting a traced number")
+        return repr(self)
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a traced number cannot be copied or pickled: it lives in one program")
+
+
+def _plain(other: Any) -> Any:
+    return float(other) if isinstance(other, bool) else other
+
+
+def _foreign(program: Program, operand: Any, op: Op | None) -> int:
+    if isinstance(operand, Symbol):
+        raise TypeError(
+            "compile: a traced number of another compiled function, or of an earlier trace, was "
+            "used here; do not keep traced numbers beyond the call that made them"
+        )
+    return program.node_of(operand, op.name if op else "grad")

@@ -1,0 +1,7 @@
+"""From a graph to a figure.
+
+In order: ``graph`` and ``network`` (Values and models become a picture's parts), ``diagram`` (plain
+data, and its DOT text), ``references`` (lines cut in large figures), ``layout_engines``, ``layout``
+(Graphviz's answer as coordinates, with ``geometry`` and ``arrivals``), ``svg`` (with ``text`` and
+``elements``), ``figure`` and ``pdf`` (a figure shows and saves itself).
+"""

@@ -1,0 +1,259 @@
+"""Drawing a computational graph of Values, as the notes' Figures 1 and 2 are drawn.
+
+Circles hold inputs (their name) and operations (their symbol, and the name given with ``label=``).
+On the line that leaves a node stand its forward value in green, above, and its gradient in red,
+below: the derivative of the output with respect to that node. See the notes, section 'The
+Backpropagation Algorithm'.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal, get_args
+
+from tinygrad_edu.drawing.figures.diagram import (
+    DIRECTIONS,
+    Diagram,
+    Direction,
+    Link,
+    Node,
+    dot_text,
+)
+from tinygrad_edu.drawing.figures.figure import Figure
+from tinygrad_edu.drawing.figures.layout import place
+from tinygrad_edu.drawing.figures.svg import svg_text
+from tinygrad_edu.drawing.figures.text import NumberFormat, label_lines, number_text, printable
+from tinygrad_edu.engine.value import Constant, Value, topological_order
+
+Constants = Literal["show", "inside", "hide"]
+
+# Where the table's symbol is hard to see, or to tell from another, in a circle.
+_SYMBOLS = {"-": "−", "·": "dot"}
+
+_DESCRIBED = 60  # nodes that the text for screen readers lists
+_FIRST_COLUMN = 10  # up to so many inputs stand in one column
+
+
+def draw(
+    output: Value,
+    *,
+    direction: Direction = "LR",
+    number_format: NumberFormat = ".4g",
+    gradients: bool | None = None,
+    constants: Constants = "show",
+    parameters: Iterable[Value] = (),
+    depth: int | None = None,
+    expand: Iterable[Value] = (),
+    max_nodes: int = 1000,
+    title: str = "",
+) -> Figure:
+    """Draw the graph that ``output`` was computed by.
+
+    The figure holds the values and gradients of this moment; later changes do not reach it.
+
+    Args:
+        output: The last node.
+        direction: Where the flow goes: ``"LR"`` left to right, ``"RL"``, ``"TB"`` top to bottom or
+            ``"BT"``. In vertical figures the value stands left of the line, the gradient right.
+        number_format: A format specification (``".4g"``, ``"+.2f"``) or a function from a float to
+            its text.
+        gradients: Whether to write gradients; by default only if there are any, that is, after
+            ``backward()``.
+        constants: How plain numbers in a formula (``x * 2``) look: as circles (``"show"``), written
+            into the operation that uses them (``"inside"``) or not at all (``"hide"``).
+        parameters: Nodes to highlight, such as ``model.parameters()``; those that are not in the
+            graph are passed over.
+        depth: Draw only the nodes at most so many operations away from the output. Where operands
+            are left out, a node has a dashed rim.
+        expand: Nodes to draw with their operands all the same.
+        max_nodes: The most nodes to draw.
+        title: What the figure shows, for screen readers and file properties; by default the name of
+            the output.
+
+    Raises:
+        TypeError: If ``output``, or a member of ``parameters`` or ``expand``, is not a Value.
+        ValueError: If there are more than ``max_nodes`` nodes to draw, or an option is none of
+            those above.
+        RuntimeError: If Graphviz cannot lay the graph out; raised when the figure is first shown or
+            saved, for the layout is made then.
+
+    >>> x, y, z = Value(2.0, "x"), Value(3.0, "y"), Value(4.0, "z")
+    >>> g = x + y; g.label = "g"
+    >>> f = g * z; f.label = "f"
+    >>> f.backward()
+    >>> figure = draw(f)
+    >>> '<text id="value-4" class="value"' in figure.svg
+    True
+    """
+    diagram = graph_diagram(
+        output, direction=direction, number_format=number_format, gradients=gradients,
+        constants=constants, parameters=parameters, depth=depth, expand=expand,
+        max_nodes=max_nodes, title=title,
+    )  # fmt: skip
+    return Figure(lambda: svg_text(place(diagram)), lambda: dot_text(diagram))
+
+
+def graph_diagram(
+    output: Value,
+    *,
+    direction: Direction = "LR",
+    number_format: NumberFormat = ".4g",
+    gradients: bool | None = None,
+    constants: Constants = "show",
+    parameters: Iterable[Value] = (),
+    depth: int | None = None,
+    expand: Iterable[Value] = (),
+    max_nodes: int = 1000,
+    title: str = "",
+) -> Diagram:
+    """Return what ``draw`` draws, before it is laid out; node ``i`` is that of ``drawn_nodes``."""
+    if not isinstance(output, Value):
+        raise TypeError(f"output: expected a Value, got {type(output).__name__} {output!r:.60}")
+    if direction not in DIRECTIONS:
+        raise ValueError(f"direction: expected one of {', '.join(DIRECTIONS)}, got {direction!r}")
+    if constants not in get_args(Constants):
+        raise ValueError(
+            f"constants: expected one of {', '.join(get_args(Constants))}, got {constants!r}"
+        )
+    try:
+        number_text(1.0, number_format)
+    except (ValueError, TypeError) as error:
+        raise ValueError(
+            "number_format: expected a format specification for floats, such as '.4g', or a "
+            f"function, got {number_format!r} ({error})"
+        ) from None
+    highlighted = _values(parameters, "parameters")
+    nodes, cut = drawn_nodes(output, depth, expand)
+    if constants != "show":
+        nodes = [node for node in nodes if not isinstance(node, Constant) or node is output]
+    if len(nodes) > max_nodes:
+        raise ValueError(
+            f"the graph has {len(nodes):,} nodes to draw, more than max_nodes={max_nodes:,}: pass "
+            f"depth=3 to draw the last operations alone, or max_nodes={len(nodes)} to draw them all"
+        )
+    if gradients is None:
+        gradients = any(node.grad for node in nodes)
+    place_of = {node: index for index, node in enumerate(nodes)}
+    inputs = [node for node in nodes if node.op is None and not isinstance(node, Constant)]
+    column = 1 < len(inputs) <= _FIRST_COLUMN and not cut
+
+    drawn: list[Node] = []
+    links: list[Link] = []
+    for index, node in enumerate(nodes):
+        value, gradient = (number_text(x, number_format) for x in (node.data, node.grad))
+        kind, head, name = _texts(
+            node, value, constants if node not in cut else "hide", number_format
+        )
+        if node in highlighted:
+            kind = f"parameter {kind}"
+        if node in cut:
+            kind = f"cut {kind}"
+        bare = isinstance(node, Constant) and node is not output
+        drawn.append(
+            Node(
+                title=head,
+                name=name,
+                description=_description(node, value, gradient if gradients else "", node in cut),
+                kind=kind,
+                above=None if bare else value,
+                below=gradient if gradients and not bare else "",
+                first=column and node in inputs,
+                ends=node is output,
+            )
+        )
+        if node not in cut:
+            links += [
+                Link(place_of[operand], index, position)
+                for position, operand in enumerate(node.operands)
+                if operand in place_of
+            ]
+    title = printable(title or output.label or "computation graph").replace("\n", " ")
+    return Diagram(
+        tuple(drawn), tuple(links), title=title, description=_summary(drawn), direction=direction
+    )
+
+
+def drawn_nodes(
+    output: Value, depth: int | None = None, expand: Iterable[Value] = ()
+) -> tuple[list[Value], set[Value]]:
+    """Return the nodes to draw, operands first, and those of them whose operands are left out.
+
+    >>> x = Value(2.0, "x")
+    >>> nodes, cut = drawn_nodes((x + 1.0) * x, depth=1)
+    >>> [node.op.symbol if node.op else node.label for node in nodes], len(cut)
+    (['x', '+', '*'], 1)
+    """
+    expanded = _values(expand, "expand")
+    if depth is None:
+        return topological_order(output), set()
+    if depth < 0:
+        raise ValueError(f"depth: expected a number of operations, 0 or more, got {depth!r}")
+    # Breadth first, so that a node counts with its shortest way to the output.
+    near: set[Value] = {output}
+    cut: set[Value] = set()
+    frontier, distance = [output], 0
+    while frontier:
+        operands: list[Value] = []
+        for node in frontier:
+            if distance < depth or node in expanded:
+                operands += [x for x in dict.fromkeys(node.operands) if x not in near]
+                near.update(node.operands)
+            elif node.operands:
+                cut.add(node)
+        frontier, distance = operands, distance + 1
+    return [node for node in topological_order(output) if node in near], cut
+
+
+def _values(nodes: Iterable[Value], what: str) -> set[Value]:
+    found = set()
+    for node in nodes:
+        if not isinstance(node, Value):
+            raise TypeError(f"{what}: expected Values, got {type(node).__name__} {node!r:.60}")
+        found.add(node)
+    return found
+
+
+def _texts(
+    node: Value, value: str, constants: Constants, number_format: NumberFormat
+) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
+    """Return kind, title and name of a node."""
+    label = label_lines(node.label) if node.label.strip() else ()
+    if node.op is None:
+        kind = "constant" if isinstance(node, Constant) else "input"
+        return kind, label or (value,), ()
+    title = _SYMBOLS.get(node.op.symbol, printable(node.op.symbol))
+    if constants == "inside" and any(isinstance(x, Constant) for x in node.operands):
+        title = _with_constants(node, title, number_format)
+    return "operation", (title,), label
+
+
+def _with_constants(node: Value, symbol: str, number_format: NumberFormat) -> str:
+    """Write the constant operands of an operation into its symbol: ``x * 2`` becomes ``* 2``."""
+    numbers = [
+        number_text(x.data, number_format) if isinstance(x, Constant) else "" for x in node.operands
+    ]
+    if node.op is not None and node.op.arity == 2 and not symbol.isalnum():
+        return f"{numbers[0]} {symbol} {numbers[1]}".strip()
+    return f"{symbol}({', '.join(number or '·' for number in numbers)})"
+
+
+def _description(node: Value, value: str, gradient: str, cut: bool) -> str:
+    """Say in words what a node is, for pointing devices and screen readers."""
+    parts = [printable(node.label)] if node.label else []
+    if node.op is not None:
+        parts.append(f"operation {node.op.name}")
+    else:
+        parts.append("constant" if isinstance(node, Constant) else "input")
+    parts.append(f"value {value}")
+    if gradient:
+        parts.append(f"gradient {gradient}")
+    if cut:
+        parts.append("operands not drawn")
+    return ", ".join(parts)
+
+
+def _summary(drawn: list[Node]) -> str:
+    lines = [node.description for node in drawn[-_DESCRIBED:]]
+    if len(drawn) > _DESCRIBED:
+        lines.insert(0, f"The last {_DESCRIBED} of {len(drawn)} nodes:")
+    return "\n".join(lines)
