@@ -25,7 +25,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from tinygrad_edu import Value, sigmoid
-from tinygrad_edu.drawing.plots.plots import plot_probabilities
+from tinygrad_edu.drawing.plots.charts import plot_probabilities
 from tinygrad_edu.nn import LogisticRegression, accuracy, log_likelihood, logistic_loss
 from tinygrad_edu.optim import GradientAscent, GradientDescent
 from tinygrad_edu.training import GradientNorm, fit

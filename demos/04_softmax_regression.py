@@ -27,7 +27,7 @@ from sklearn.datasets import load_iris, load_wine
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 
-from tinygrad_edu.drawing.plots.plots import plot_boundary, plot_confusion
+from tinygrad_edu.drawing.plots.charts import plot_boundary, plot_confusion
 from tinygrad_edu.nn import (
     SoftmaxRegression,
     accuracy,

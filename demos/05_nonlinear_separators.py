@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from _shared import INK, panels, run, save
 
+from tinygrad_edu.drawing.plots.charts import plot_boundary
 from tinygrad_edu.drawing.plots.classes import CLASS_COLORS, CLASS_MARKERS
-from tinygrad_edu.drawing.plots.plots import plot_boundary
 from tinygrad_edu.nn import MLP, LogisticRegression, Polynomial, accuracy, cross_entropy
 from tinygrad_edu.optim import Adam, GradientDescent
 from tinygrad_edu.training import fit

@@ -12,7 +12,7 @@ import numpy as np
 from _shared import LINES, panels, run, save
 from sklearn.datasets import load_iris
 
-from tinygrad_edu.drawing.plots.plots import plot_activations, plot_boundary
+from tinygrad_edu.drawing.plots.charts import plot_activations, plot_boundary
 from tinygrad_edu.nn import (
     MLP,
     LinearRegression,

@@ -26,7 +26,7 @@ from sklearn.datasets import load_digits, make_moons
 from sklearn.model_selection import train_test_split
 
 from tinygrad_edu import softmax
-from tinygrad_edu.drawing.plots.plots import plot_boundary, plot_confusion
+from tinygrad_edu.drawing.plots.charts import plot_boundary, plot_confusion
 from tinygrad_edu.nn import L2, MLP, argmax, confusion_matrix, cross_entropy, hinge
 from tinygrad_edu.optim import Adam, GradientDescent, Linear
 from tinygrad_edu.training import History, Patience, evaluate, fit

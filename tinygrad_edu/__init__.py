@@ -16,7 +16,9 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from tinygrad_edu.engine import functional
+from tinygrad_edu import functional
+from tinygrad_edu._version import __version__ as __version__
+from tinygrad_edu.engine import notebook
 from tinygrad_edu.engine.functional import *  # noqa: F403
 from tinygrad_edu.engine.gradient import grad as grad
 from tinygrad_edu.engine.value import Value as Value
@@ -38,8 +40,6 @@ if TYPE_CHECKING:
     from tinygrad_edu.saving import load_model as load_model
     from tinygrad_edu.saving import save as save
     from tinygrad_edu.training import fit as fit
-
-__version__ = "0.1.0"
 
 # name -> the module that holds it; imported when the name is first asked for
 _LAZY = {
@@ -68,6 +68,21 @@ _ROOMS = {
 # what would hide a built-in is reachable as tinygrad_edu.sum, but not through import *
 _BUILTIN = {"abs", "compile", "max", "min", "pow", "sum"}
 __all__ = sorted({"Value", "grad", *functional.__all__, *_LAZY} - _BUILTIN)
+
+
+def _picture(thing: Any) -> str | None:
+    """Draw what a notebook shows: the graph of a Value, the network of a model."""
+    from tinygrad_edu.drawing import draw, draw_network
+
+    if isinstance(thing, Value):
+        return draw(thing).svg
+    try:
+        return draw_network(thing).svg
+    except TypeError:  # not a network of layers
+        return None
+
+
+notebook.show_with(_picture)
 
 
 def __getattr__(name: str) -> Any:

@@ -1,8 +1,8 @@
 """Formulas as text: the public path of ``tinygrad_edu.formula``.
 
 >>> from tinygrad_edu.expression import parse
->>> parse("x * y")(x=2.0, y=3.0)
-6.0
+>>> parse("x * y").names
+('x', 'y')
 """
 
 from tinygrad_edu.formula import Expression, FormulaError, Graph, parse

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from tinygrad_edu import Value, dot, draw, grad, maximum
 from tinygrad_edu.drawing import Figure
 from tinygrad_edu.drawing.figures.diagram import DIRECTIONS, Diagram, Link, Node, dot_text
-from tinygrad_edu.drawing.figures.figure import ITALIC_FONT, REGULAR_FONT
 from tinygrad_edu.drawing.figures.geometry import Obstacles, box_of, point_on
 from tinygrad_edu.drawing.figures.graph import drawn_nodes, graph_diagram
 from tinygrad_edu.drawing.figures.layout import place
+from tinygrad_edu.drawing.figures.png import ITALIC_FONT, REGULAR_FONT
 from tinygrad_edu.drawing.figures.references import cut_links
 from tinygrad_edu.drawing.figures.svg import svg_text
 from tinygrad_edu.drawing.figures.text import label_lines, number_text, printable, text_width

@@ -212,7 +212,7 @@ def test_without_a_home_there_is_no_cache(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_processes_may_fill_the_cache_at_once(fresh: Path) -> None:
     code = "import test_drawing_engine as t; assert t.answer() == 42"
-    here = os.pathsep.join([str(Path(__file__).parents[1]), *sys.path])
+    here = os.pathsep.join([str(Path(__file__).parent), *sys.path])
     started = [
         subprocess.Popen([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": here})
         for _ in range(3)

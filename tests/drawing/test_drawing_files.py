@@ -18,8 +18,8 @@ from tinygrad_edu import Value, _files
 from tinygrad_edu._files import write_atomically
 from tinygrad_edu.drawing import Figure, draw
 from tinygrad_edu.drawing.figures import figure as figure_module
-from tinygrad_edu.drawing.figures.figure import ITALIC_FONT, REGULAR_FONT
 from tinygrad_edu.drawing.figures.pdf import render_pdf
+from tinygrad_edu.drawing.figures.png import ITALIC_FONT, REGULAR_FONT
 
 
 def figure_1(label: str = "x") -> Figure:

@@ -13,8 +13,7 @@ from typing import Any
 import pytest
 
 from tinygrad_edu.drawing.figures.diagram import GRADIENT_COLOR, VALUE_COLOR
-from tinygrad_edu.drawing.plots.classes import CLASS_COLORS, Classified
-from tinygrad_edu.drawing.plots.plots import (
+from tinygrad_edu.drawing.plots.charts import (
     plot_activations,
     plot_boundary,
     plot_confusion,
@@ -23,6 +22,7 @@ from tinygrad_edu.drawing.plots.plots import (
     plot_probabilities,
     plot_surface,
 )
+from tinygrad_edu.drawing.plots.classes import CLASS_COLORS, Classified
 from tinygrad_edu.engine import functional
 from tinygrad_edu.nn import (
     MLP,
@@ -235,7 +235,7 @@ def test_no_global_state_of_matplotlib_is_touched() -> None:
     import subprocess
 
     program = (
-        "import sys; from tinygrad_edu.drawing.plots.plots import plot_activations;"
+        "import sys; from tinygrad_edu.drawing.plots.charts import plot_activations;"
         "assert 'matplotlib' not in sys.modules; plot_activations();"
         "assert 'matplotlib.pyplot' not in sys.modules"
     )

@@ -100,9 +100,21 @@ class Op:
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
-        from tinygrad_edu.engine.ops import lookup  # a pickled row is found again by its name
+        return (lookup, (self.name, self.parameter))  # a pickled row is found again by its name
 
-        return (lookup, (self.name, self.parameter))
+
+# All rows by name, and families of rows with a captured constant; the table fills both.
+TABLE: dict[str, Op] = {}
+FAMILIES: dict[str, Callable[[float], Op]] = {}
+
+
+def lookup(name: str, parameter: float | None = None) -> Op:
+    """Find an operation by its name and, for a parametrised one, its captured constant.
+
+    >>> lookup("exp")
+    <op exp>
+    """
+    return TABLE[name] if parameter is None else FAMILIES[name](parameter)
 
 
 def is_number(value: Any, where: str, wanted: str = "a real number or a Value") -> bool:

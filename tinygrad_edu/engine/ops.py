@@ -36,9 +36,9 @@ from collections.abc import Callable
 from functools import lru_cache, reduce
 from typing import Any
 
+from tinygrad_edu.engine.operation import FAMILIES as FAMILIES
+from tinygrad_edu.engine.operation import TABLE as TABLE
 from tinygrad_edu.engine.operation import Op
-
-TABLE: dict[str, Op] = {}
 
 
 def _row(name: str, symbol: str, arity: int | None, *rest: Any, **options: Any) -> Op:
@@ -386,13 +386,4 @@ take: Op = _row(
     "the operand that the first operand, an integer from 0, points at",
 )  # fmt: skip
 
-FAMILIES: dict[str, Callable[[float], Op]] = {
-    "power": power,
-    "exponential": exponential,
-    "leaky_relu": leaky_relu_with,
-}
-
-
-def lookup(name: str, parameter: float | None = None) -> Op:
-    """Find an operation by its name and, for a parametrised one, its captured constant."""
-    return TABLE[name] if parameter is None else FAMILIES[name](parameter)
+FAMILIES.update(power=power, exponential=exponential, leaky_relu=leaky_relu_with)

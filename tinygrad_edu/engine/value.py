@@ -19,6 +19,7 @@ from __future__ import annotations
 from math import isfinite
 from typing import Any
 
+from tinygrad_edu.engine.notebook import svg_of
 from tinygrad_edu.engine.operation import Node, Op, fail, is_number, to_float
 from tinygrad_edu.engine.operators import Operators
 
@@ -238,9 +239,7 @@ class Value(Operators):
         """Draw the graph where a notebook shows this node; a leaf or a large graph stays text."""
         if self.op is None or len(topological_order(self)) > 100:
             return None
-        from tinygrad_edu.drawing import draw  # a floor above: loaded when a figure is asked for
-
-        return draw(self).svg
+        return svg_of(self)
 
     def __reduce__(self) -> tuple[Any, ...]:
         if self.op is not None:

@@ -12,6 +12,7 @@ import os
 from typing import Any
 
 from tinygrad_edu._files import write_atomically
+from tinygrad_edu._version import __version__
 from tinygrad_edu.interop.parts import Parts, steps_of, take_apart
 
 OPSET = 13  # of 2020: old enough for the runtimes about, new enough for what is used here
@@ -131,8 +132,6 @@ class _Graph:
 
     def model(self, parts: Parts, description: str) -> bytes:
         """Return the checked model as the bytes of a file."""
-        from tinygrad_edu import __version__
-
         helper, double = self.onnx.helper, self.onnx.TensorProto.DOUBLE
         used = {name for node in self.nodes for name in node.input}
         graph = helper.make_graph(

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from copy import copy
 from typing import Any
 
+from tinygrad_edu.engine.notebook import svg_of
 from tinygrad_edu.engine.operation import Node, to_float
 from tinygrad_edu.engine.value import Constant, Value
 
@@ -172,12 +173,7 @@ class Module:
 
     def _repr_svg_(self) -> str | None:
         """Draw the network where a notebook shows this model; others stay text."""
-        from tinygrad_edu.drawing import draw_network  # a floor above: loaded for a figure
-
-        try:
-            return draw_network(self).svg
-        except TypeError:  # not a network of layers
-            return None
+        return svg_of(self)
 
 
 def _is_parameter(held: Any) -> bool:

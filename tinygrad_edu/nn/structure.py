@@ -11,8 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tinygrad_edu import nn
-from tinygrad_edu.engine.operation import Op
-from tinygrad_edu.engine.ops import FAMILIES, TABLE, lookup
+from tinygrad_edu.engine.operation import FAMILIES, TABLE, Op, lookup
 from tinygrad_edu.nn.initialization import ACTIVATIONS
 
 _SINGLE: dict[str, Any] = {

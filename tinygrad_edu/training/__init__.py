@@ -1,4 +1,9 @@
-"""Training: ``fit`` and ``evaluate``, the history, convergence criteria, step engines (layer 4)."""
+"""Training: ``fit`` and ``evaluate``, as in the notes' Algorithms 1 to 3.
+
+In order: ``problem`` (what is trained on what, checked first), ``loop`` (``fit`` keeps the books),
+``eager``, ``native`` with ``objective``, ``sharded`` with ``workers`` and ``gradients`` (engines
+that take the steps), ``criteria`` (when to stop), ``history`` (what happened).
+"""
 
 from tinygrad_edu.training.criteria import GradientNorm, LossChange, Patience
 from tinygrad_edu.training.eager import EagerEngine, Measured, StepEngine, step_error

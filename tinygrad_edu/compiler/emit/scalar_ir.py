@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import struct
+from typing import ClassVar, Protocol
 
 COMPARISONS = {"less": "olt", "less_equal": "ole", "equal": "oeq"}
 ARITHMETIC = {"add": "fadd", "sub": "fsub", "mul": "fmul", "div": "fdiv"}
@@ -18,6 +19,14 @@ def double(number: float) -> str:
     return f"0x{struct.unpack('<Q', struct.pack('<d', number))[0]:016X}"
 
 
+class Functions(Protocol):
+    """Names the LLVM function for an operation over lanes; its definition joins ``helpers``."""
+
+    def __call__(
+        self, name: str, arity: int, lanes: int, strict: bool, helpers: dict[str, str]
+    ) -> str: ...
+
+
 class Writer:
     """The body of one function under construction.
 
@@ -25,6 +34,9 @@ class Writer:
         strict: No contraction of ``a * b + c`` into one rounding, no reassociation, libm only.
         helpers: Collects the helper functions that the body calls: name -> definition.
     """
+
+    # exp and its kin over lanes, which are written with this class: ``vector_math`` fills this
+    function: ClassVar[Functions]
 
     def __init__(self, strict: bool, helpers: dict[str, str]) -> None:
         self.lines: list[str] = []
@@ -146,9 +158,7 @@ class Writer:
             function = f"@llvm.{'fabs' if name == 'abs' else 'sqrt'}.{suffix(lanes)}"
             self.helpers[function] = f"declare {ty} {function}({ty})"
         else:
-            from tinygrad_edu.compiler.emit import vector_math  # which is written with this class
-
-            function = vector_math.function(name, len(operands), lanes, self.strict, self.helpers)
+            function = self.function(name, len(operands), lanes, self.strict, self.helpers)
         arguments = ", ".join(f"{ty} {x}" for x in operands)
         return self.let(f"call {ty} {function}({arguments})")
 

@@ -263,3 +263,6 @@ _OWN: dict[str, Callable[[_Lanes, str], str]] = {
     "sin": lambda w, x: _sine(w, x, 0),
     "cos": lambda w, x: _sine(w, x, 1),
 }
+
+
+Writer.function = staticmethod(function)

@@ -4,3 +4,5 @@ In order: ``arguments`` (structures of numbers, flattened and built up again), `
 function is run on), ``program`` (the flat list of operations that is left), ``gradient_program``
 (its derivative, by the table's rules), ``lowering`` (everything in the operations native code has).
 """
+
+from tinygrad_edu.compiler.trace import gradient_program as gradient_program  # what symbols ask for

@@ -101,3 +101,6 @@ def _add_up(program: Program, terms: list[float | int]) -> float | int:
 
 def _node(program: Program, gradient: float | int) -> int:
     return gradient if type(gradient) is int else program.constant(float(gradient))
+
+
+Symbol.differentiate = staticmethod(gradients)

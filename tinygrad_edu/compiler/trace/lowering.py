@@ -13,6 +13,7 @@ from array import array
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from tinygrad_edu.compiler.llvm import has_symbol
 from tinygrad_edu.compiler.trace.program import CONSTANT, INPUT, Program
 from tinygrad_edu.compiler.trace.symbol import Symbol
 from tinygrad_edu.engine import ops
@@ -84,8 +85,6 @@ def _formula(op: Op, strict: bool) -> Callable[..., Any] | None:
 
 def libm_has(name: str) -> bool:
     """Is there a C function of this name in the running process?"""
-    from tinygrad_edu.compiler.emit.machine_code import has_symbol
-
     return has_symbol(name)
 
 

@@ -7,7 +7,8 @@ an error that names the way out.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, NoReturn
+from collections.abc import Sequence
+from typing import Any, ClassVar, NoReturn, Protocol
 
 from tinygrad_edu.compiler.trace.program import Program
 from tinygrad_edu.engine import ops
@@ -36,12 +37,20 @@ def _no_gradients(*_operands: Any) -> NoReturn:
 PLAIN = Op("plain", "=", 1, lambda a: a, _no_gradients, "a", formula=lambda a: a)
 
 
+class ReverseMode(Protocol):
+    """Appends the gradients of ``output`` by ``inputs`` to ``program`` and returns their nodes."""
+
+    def __call__(self, program: Program, output: int, inputs: Sequence[int]) -> list[int]: ...
+
+
 class Symbol(Operators):
     """A number known only at run time: node ``index`` of ``program``."""
 
     __slots__ = ("index", "program")
     rank: ClassVar[int] = 1
     __hash__ = object.__hash__
+    # reverse mode over a program, which is written with symbols: ``gradient_program`` fills this
+    differentiate: ClassVar[ReverseMode]
 
     def __init__(self, program: Program, index: int) -> None:
         self.program = program
@@ -74,15 +83,13 @@ class Symbol(Operators):
         Without ``create_graph`` they are plain numbers in the engine; so here it is an error to
         differentiate them again.
         """
-        from tinygrad_edu.compiler.trace.gradient_program import gradients
-
         nodes = [
             x.index
             if type(x) is Symbol and x.program is self.program
             else _foreign(self.program, x, None)
             for x in inputs
         ]
-        program, found = self.program, gradients(self.program, self.index, nodes)
+        program, found = self.program, self.differentiate(self.program, self.index, nodes)
         if not create_graph:
             found = [x if x in program.constants else program.add(PLAIN, [x]) for x in found]
         return [Symbol(program, node) for node in found]

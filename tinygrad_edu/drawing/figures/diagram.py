@@ -171,12 +171,12 @@ class Diagram:
     @cached_property
     def columns(self) -> Sequence[int]:
         """A column for each node; used for large figures (see ``references.py``)."""
-        return columns(self)
+        return columns(len(self.nodes), self.links)
 
     @cached_property
     def cut(self) -> frozenset[Link]:
         """The links of a large figure that are drawn as references (see ``references.py``)."""
-        return cut_links(self) if len(self.nodes) >= _LARGE else frozenset()
+        return cut_links(self.columns, self.links) if len(self.nodes) >= _LARGE else frozenset()
 
     def reference_text(self, link: Link) -> str:
         """What a reference to the distant end of ``link`` says: the name there, or the value."""

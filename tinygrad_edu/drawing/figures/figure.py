@@ -1,8 +1,6 @@
 """A finished figure: it shows itself in notebooks and saves itself in four formats.
 
-SVG is the figure; PNG and PDF are made from it. Both are drawn in the font that ships beside this
-file, Liberation Serif (SIL Open Font License, ``fonts/OFL.txt``), so they look the same everywhere,
-and work on a machine without any fonts. Characters that it lacks come from the system's fonts.
+SVG is the figure; PNG and PDF are made from it.
 """
 
 from __future__ import annotations
@@ -14,17 +12,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tinygrad_edu._files import write_atomically
-
-_FONTS = Path(__file__).with_name("fonts")
-REGULAR_FONT = _FONTS / "LiberationSerif-Regular.ttf"
-ITALIC_FONT = _FONTS / "LiberationSerif-Italic.ttf"
+from tinygrad_edu.drawing.figures.pdf import render_pdf
+from tinygrad_edu.drawing.figures.png import render_png
 
 SUFFIXES = (".svg", ".png", ".pdf", ".dot")
-# Characters that the font has: for a figure made of these the system's fonts need not be searched.
-_COVERED = re.compile(
-    r"[\n -~\u00a0-\u017f\u0386\u0388-\u038a\u038c\u038e-\u03a1\u03a3-\u03ce\u0400-\u045f"
-    r"–—‘’“”…−×·÷±≤≥≈≠∞∂√∑∏←→₀-₉]*"
-)
 _MAX_PIXELS = 100_000_000  # a PNG of this size takes 400 MB while it is drawn
 
 
@@ -91,8 +82,6 @@ class Figure:
 
     def pdf(self) -> bytes:
         """Return the figure as a PDF document of one page: vectors, text as text."""
-        from tinygrad_edu.drawing.figures.pdf import render_pdf
-
         return render_pdf(self.svg)
 
     def save(self, path: str | os.PathLike[str], *, scale: float = 2.0) -> None:
@@ -132,23 +121,3 @@ class Figure:
         return (
             "Figure(...)" if callable(self._svg) else "Figure({:.0f} x {:.0f})".format(*self.size)
         )
-
-
-def render_png(svg: str, scale: float, background: str | None = None) -> bytes:
-    """Return SVG text as a PNG image with ``scale`` pixels per unit; transparent by default."""
-    try:
-        import resvg_py
-    except ImportError as error:
-        raise ImportError("PNG images need a package: pip install resvg-py") from error
-
-    return bytes(
-        resvg_py.svg_to_bytes(
-            svg_string=svg,
-            zoom=scale,
-            background=background,
-            skip_system_fonts=_COVERED.fullmatch(svg) is not None,
-            font_files=[os.fspath(REGULAR_FONT), os.fspath(ITALIC_FONT)],
-            font_family="Liberation Serif",
-            serif_family="Liberation Serif",
-        )
-    )

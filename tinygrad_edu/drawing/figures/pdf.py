@@ -13,7 +13,7 @@ from typing import Any
 from unicodedata import bidirectional, category
 from xml.etree import ElementTree
 
-from tinygrad_edu.drawing.figures.figure import ITALIC_FONT, REGULAR_FONT, render_png
+from tinygrad_edu.drawing.figures.png import ITALIC_FONT, REGULAR_FONT, render_png
 
 _SVG = "{http://www.w3.org/2000/svg}"
 _SPACE = "{http://www.w3.org/XML/1998/namespace}space"

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from tinygrad_edu._files import write_atomically
+from tinygrad_edu._version import __version__
 
 
 class Page:
@@ -70,8 +71,6 @@ def make_page(name: str, title: str, *, data: Any, scripts: list[str], **parts: 
         scripts: JavaScript that ``<name>.js`` builds on.
         parts: HTML for the other places of the template, by name.
     """
-    from tinygrad_edu import __version__
-
     script = "\n".join(["", page_file("player.js"), *scripts, page_file(f"{name}.js")])
     digest = hashlib.sha256(script.encode("utf-8")).digest()
     filled = _fill(

@@ -1,10 +1,10 @@
 """Plots of numbers, with matplotlib (the extra ``[plot]``, loaded at first use).
 
 In order: ``classes`` (points of the plane with their classes, and how a model's outputs are read),
-``plots`` (decision boundaries, probabilities, confusion, functions, loss surfaces).
+``charts`` (decision boundaries, probabilities, confusion, functions, loss surfaces).
 """
 
-from tinygrad_edu.drawing.plots.plots import (
+from tinygrad_edu.drawing.plots.charts import (
     plot_activations,
     plot_boundary,
     plot_confusion,
