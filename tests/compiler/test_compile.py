@@ -420,9 +420,9 @@ def test_without_the_extra_the_error_names_it():
 
 
 def test_an_old_llvmlite_is_refused_with_its_version(monkeypatch):
-    from tinygrad_edu.compiler.emit import machine_code as native
+    from tinygrad_edu.compiler import llvm
 
-    monkeypatch.setattr(native, "_LEAST_LLVM", 10**6)
+    monkeypatch.setattr(llvm, "_LEAST_LLVM", 10**6)
     with pytest.raises(ImportError, match=r"needs llvmlite 0\.45 or later, got \d"):
         compile(lambda x: x)
 

@@ -17,7 +17,7 @@ import pytest
 from tinygrad_edu import Value, _files
 from tinygrad_edu._files import write_atomically
 from tinygrad_edu.drawing import Figure, draw
-from tinygrad_edu.drawing.figures import figure as figure_module
+from tinygrad_edu.drawing.figures import png as png_module
 from tinygrad_edu.drawing.figures.pdf import render_pdf
 from tinygrad_edu.drawing.figures.png import ITALIC_FONT, REGULAR_FONT
 
@@ -130,7 +130,7 @@ def test_letters_said_to_be_covered_are_covered() -> None:
     covered = [
         code
         for code in range(0x20, 0x10000)
-        if not 0xD800 <= code < 0xE000 and figure_module._COVERED.fullmatch(chr(code))
+        if not 0xD800 <= code < 0xE000 and png_module._COVERED.fullmatch(chr(code))
     ]
     assert len(covered) > 500
     for path in (REGULAR_FONT, ITALIC_FONT):

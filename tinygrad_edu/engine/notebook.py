@@ -13,10 +13,7 @@ _painters: list[Callable[[Any], str | None]] = []
 
 
 def show_with(painter: Callable[[Any], str | None]) -> None:
-    """Let ``painter`` answer ``svg_of`` from now on.
-
-    >>> show_with(tinygrad_edu._picture)  # doctest: +SKIP
-    """
+    """Let ``painter`` answer ``svg_of`` from now on; ``None`` from it means: show it as text."""
     _painters[:] = [painter]
 
 
