@@ -174,3 +174,18 @@ def test_the_whole_documentation_builds_without_a_warning(tmp_path: Path) -> Non
     assert done.returncode == 0, done.stdout + done.stderr
     assert (tmp_path / "site" / "operations" / "tanh.html").is_file()
     assert not broken_links(tmp_path / "site")
+
+
+def test_the_readme_says_what_to_type_without_make() -> None:
+    sys.path.insert(0, str(ROOT / "tools"))
+    try:
+        from readme_commands import lines, on_this_system
+    finally:
+        sys.path.remove(str(ROOT / "tools"))
+    commands = lines()
+    assert commands.keys() == {"demo", "test"}
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for line, program in ((commands["demo"], "demos/main.py"), (commands["test"], "-m pytest")):
+        assert program in line
+        assert f"$(BIN)/python {program}" in makefile
+        assert "\\" not in on_this_system(line) or sys.platform == "win32"
