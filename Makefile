@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 # every dependency comes as a wheel: nothing is compiled on the user's machine
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: $(PIP_ARGS)
 
-.PHONY: demo demos test test-slow test-dev wheel lint types format bench figures docs clean
+.PHONY: demo demos test test-slow test-dev mutants wheel lint types format bench figures docs clean
 
 demo: $(VENV)/.demos
 	$(BIN)/python demos/main.py
@@ -25,6 +25,10 @@ test-slow: $(VENV)/.test
 # the whole suite in Python's development mode, every warning an error
 test-dev: $(VENV)/.test
 	$(BIN)/python -X dev -W error -m pytest -n auto
+
+# change the code in small ways and see whether a test notices; MUTANTS="--count 50 FILE..." for more
+mutants: $(VENV)/.test
+	$(BIN)/python tools/mutants.py $(MUTANTS)
 
 # build the wheel; try it in clean environments of the oldest and the newest Python found
 wheel: | $(BIN)/python
