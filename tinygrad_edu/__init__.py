@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from tinygrad_edu.drawing.pages.train_page import train_page as train_page
     from tinygrad_edu.formula.expression import parse as parse
     from tinygrad_edu.interop import from_torch as from_torch
+    from tinygrad_edu.interop import minimize as minimize
     from tinygrad_edu.interop import to_onnx as to_onnx
     from tinygrad_edu.interop import to_torch as to_torch
     from tinygrad_edu.nn import MLP as MLP
@@ -52,6 +53,7 @@ _LAZY = {
     "from_torch": "tinygrad_edu.interop",
     "load": "tinygrad_edu.saving",
     "load_model": "tinygrad_edu.saving",
+    "minimize": "tinygrad_edu.interop",
     "MLP": "tinygrad_edu.nn",
     "parse": "tinygrad_edu.formula.expression",
     "save": "tinygrad_edu.saving",

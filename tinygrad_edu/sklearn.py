@@ -30,8 +30,8 @@ from typing import Any
 
 try:
     import numpy
-    from scipy.optimize import minimize  # type: ignore[import-untyped]
-    from scipy.special import expit, softmax  # type: ignore[import-untyped]
+    from scipy.optimize import minimize
+    from scipy.special import expit, softmax
     from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.utils import check_random_state

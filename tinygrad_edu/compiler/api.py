@@ -109,24 +109,43 @@ class Compiled:
         numbers = self._run(variant, args)
         return float(numbers[0]), _slopes(variant, numbers, 1, _single(wrt, args))
 
-    def jacobian(self, *args: Any, wrt: Wrt = None) -> Any:
+    def jacobian(self, *args: Any, wrt: Wrt = None, sparse: bool = False) -> Any:
         """Return the matrix of derivatives: a row per number returned, a column per number of wrt.
+
+        Args:
+            args: The arguments of the function.
+            wrt: What to differentiate by, as for ``value_and_grad``.
+            sparse: Compute only the entries that can differ from 0, found from what was traced,
+                and return them as a ``scipy.sparse.csr_array``. Columns without a common row are
+                computed together; ``report()`` says how many are left.
+
+        Raises:
+            ImportError: If ``sparse`` and scipy is missing.
 
         >>> from tinygrad_edu.compiler import compile
         >>> compile(lambda x: [x[0] * x[1], x[0] + x[1]]).jacobian([2.0, 3.0]).tolist()
         [[3.0, 2.0], [1.0, 1.0]]
         """
+        if sparse:
+            return self._sparse("sparse_jacobian", args, wrt)
         variant = self._variant("jacobian", args, _wanted(wrt, len(args)))
         columns = sum(shape.size for shape in variant.slopes)
         return self._run(variant, args).reshape(variant.outputs.size, columns)
 
-    def hessian(self, *args: Any, wrt: Wrt = None) -> Any:
+    def hessian(self, *args: Any, wrt: Wrt = None, sparse: bool = False) -> Any:
         """Return the matrix of second derivatives by the numbers of ``wrt``, in their order.
+
+        Args:
+            args: The arguments of the function, which must return one number.
+            wrt: What to differentiate by, as for ``value_and_grad``.
+            sparse: As for ``jacobian``; the symmetry of the matrix is used, too.
 
         >>> from tinygrad_edu.compiler import compile
         >>> compile(lambda x: x[0] ** 2 * x[1]).hessian([2.0, 3.0]).tolist()
         [[6.0, 4.0], [4.0, 0.0]]
         """
+        if sparse:
+            return self._sparse("sparse_hessian", args, wrt)
         variant = self._variant("hessian", args, _wanted(wrt, len(args)))
         side = sum(shape.size for shape in variant.slopes)
         return self._run(variant, args).reshape(side, side)
@@ -141,6 +160,63 @@ class Compiled:
         variant = self._variant("hvp", (*args, vector), _wanted(wrt, len(args)))
         numbers = self._run(variant, (*args, vector))
         return _slopes(variant, numbers, 0, _single(wrt, args))
+
+    def jvp(self, *args: Any, tangent: Any, wrt: Wrt = None) -> tuple[Any, Any]:
+        """Return the value and its derivative along ``tangent``, both as the function returns it.
+
+        Forward mode: it costs about as much as the function, however many arguments there are.
+
+        Args:
+            args: The arguments of the function.
+            tangent: A direction, in the structure of what is differentiated by.
+            wrt: What to differentiate by, as for ``value_and_grad``.
+
+        Raises:
+            ValueError: If ``tangent`` has not as many numbers as what is differentiated by.
+
+        >>> from tinygrad_edu.compiler import compile
+        >>> compile(lambda x: [x[0] * x[1], x[0]]).jvp([2.0, 3.0], tangent=[1.0, 0.0])
+        ([6.0, 2.0], [3.0, 1.0])
+        """
+        variant = self._variant("jvp", (*args, tangent), _wanted(wrt, len(args)))
+        numbers, size = self._run(variant, (*args, tangent)), variant.outputs.size
+        return read_numbers(variant.outputs, numbers), read_numbers(variant.outputs, numbers, size)
+
+    def vjp(self, *args: Any, cotangent: Any, wrt: Wrt = None) -> tuple[Any, Any]:
+        """Return the value, and the gradients of the sum of its numbers weighed by ``cotangent``.
+
+        Reverse mode for functions that return several numbers: the transposed Jacobian times
+        ``cotangent``, at a small multiple of the function's cost.
+
+        Args:
+            args: The arguments of the function.
+            cotangent: Weights, in the structure of what the function returns.
+            wrt: What to differentiate by, as for ``value_and_grad``.
+
+        Raises:
+            ValueError: If ``cotangent`` has not as many numbers as the function returns.
+
+        >>> from tinygrad_edu.compiler import compile
+        >>> compile(lambda x: [x[0] * x[1], x[0]]).vjp([2.0, 3.0], cotangent=[1.0, 10.0])
+        ([6.0, 2.0], [13.0, 2.0])
+        """
+        variant = self._variant("vjp", (*args, cotangent), _wanted(wrt, len(args)))
+        numbers = self._run(variant, (*args, cotangent))
+        slopes = _slopes(variant, numbers, variant.outputs.size, _single(wrt, args))
+        return read_numbers(variant.outputs, numbers), slopes
+
+    def _sparse(self, question: str, args: tuple[Any, ...], wrt: Wrt) -> Any:
+        try:
+            from scipy.sparse import csr_array
+        except ImportError as error:
+            raise ImportError(
+                'sparse=True needs scipy: pip install "tinygrad_edu[optimize]"'
+            ) from error
+        variant = self._variant(question, args, _wanted(wrt, len(args)))
+        found = variant.compressed
+        assert found is not None
+        numbers = self._run(variant, args)
+        return csr_array((numbers, found.columns.copy(), found.starts.copy()), shape=found.shape)
 
     # --- many rows ---
 

@@ -14,13 +14,20 @@ from typing import Any
 from tinygrad_edu.compiler.kernel import Kernel
 from tinygrad_edu.compiler.loops.storage import Request
 from tinygrad_edu.compiler.trace.arguments import NUMBER, Shape, build, outputs_of
+from tinygrad_edu.compiler.trace.compressed import (
+    Compressed,
+    compressed_hessian,
+    compressed_jacobian,
+)
 from tinygrad_edu.compiler.trace.gradient_program import gradients
 from tinygrad_edu.compiler.trace.lowering import lower
 from tinygrad_edu.compiler.trace.program import Program, outside
 from tinygrad_edu.compiler.trace.symbol import Symbol
+from tinygrad_edu.compiler.trace.tangent_program import ForwardMode
 from tinygrad_edu.engine.value import Value
 
-ONE_NUMBER = ("value_and_grad", "map_value_and_grad", "hessian", "hvp")
+ONE_NUMBER = ("value_and_grad", "map_value_and_grad", "hessian", "sparse_hessian", "hvp")
+ALONG = ("hvp", "jvp", "vjp")  # questions about a direction, which is the last argument
 
 
 class Variant:
@@ -41,6 +48,7 @@ class Variant:
         outputs: The shape of what the function returns.
         slopes: The shapes of what is differentiated by.
         captured: Values of the surroundings whose data are inputs.
+        compressed: For sparse derivatives, which entries the numbers are.
 
     Raises:
         TypeError: If the function cannot be traced, or returns what the question does not allow.
@@ -69,7 +77,7 @@ class Variant:
         if program.interior:
             _check_inside(program.interior, function, shapes, question)
         program.interior = None
-        vector = leaves.pop() if question == "hvp" else []
+        vector = leaves.pop() if question in ALONG else []
         self._check_outputs()
         # 2. Append what is asked for.
         inputs: list[int] = []
@@ -78,6 +86,7 @@ class Variant:
             captured = isinstance(w, Value)
             self.slopes.append(NUMBER if captured else shapes[w])
             inputs += [program.node_of(w, "wrt")] if captured else [s.index for s in leaves[w]]
+        self.compressed: Compressed | None = None
         each, sums = self._derivatives(nodes, inputs, vector)
         # 3. Lower it and compile it.
         self.captured: list[Value] = list(program.captured)
@@ -123,11 +132,24 @@ class Variant:
         if question == "hessian":
             slopes = gradients(program, nodes[0], inputs)
             return [g for node in slopes for g in gradients(program, node, inputs)], []
+        if question in ("sparse_jacobian", "sparse_hessian"):
+            if question == "sparse_jacobian":
+                self.compressed, each = compressed_jacobian(program, inputs, nodes)
+            else:
+                self.compressed, each = compressed_hessian(program, inputs, nodes[0])
+            return each, []
+        if question == "jvp":
+            self._check_direction("tangent", len(vector), len(inputs))
+            direction = {node: v.index for node, v in zip(inputs, vector)}
+            return [*nodes, *ForwardMode(program, inputs, nodes).tangents(direction)], []
+        if question == "vjp":
+            self._check_direction("cotangent", len(vector), len(nodes))
+            weighed: Any = sum((Symbol(program, y) * v for y, v in zip(nodes, vector)), 0.0)
+            if type(weighed) is not Symbol:  # the function returns no numbers
+                return [*nodes, *[program.constant(0.0) for _ in inputs]], []
+            return [*nodes, *gradients(program, weighed.index, inputs)], []
         if question == "hvp":
-            if len(vector) != len(inputs):
-                raise ValueError(
-                    f"hvp: expected a vector of {len(inputs)} numbers, got {len(vector)}"
-                )
+            self._check_direction("vector", len(vector), len(inputs))
             slopes = gradients(program, nodes[0], inputs)
             along: Any = sum((Symbol(program, g) * v for g, v in zip(slopes, vector)), 0.0)
             if type(along) is not Symbol:
@@ -135,12 +157,17 @@ class Variant:
             return gradients(program, along.index, inputs), []
         return nodes, []
 
+    def _check_direction(self, what: str, got: int, wanted: int) -> None:
+        if got != wanted:
+            raise ValueError(f"{self.question}: expected a {what} of {wanted} numbers, got {got}")
+
     def report(self) -> str:
         """Say in plain words what was traced and what came out."""
         s = self.kernel.statistics
         where = "from the cache on disk" if s.cached == s.modules else "compiled"
+        sparse = f", {self.compressed}" if self.compressed is not None else ""
         return (
-            f"{self.name}, {self.question}: {self.traced:,} scalar operations traced in "
+            f"{self.name}, {self.question}{sparse}: {self.traced:,} scalar operations traced in "
             f"{self.trace_seconds:.2f} s, {s.operations:,} after lowering; {s.loops} loops and "
             f"{s.straight:,} straight-line operations in {s.chunks} pieces, {s.lanes} lanes; "
             f"{s.code_bytes:,} bytes of code, {where} in {s.seconds:.2f} s"
@@ -155,8 +182,8 @@ def _run_on_symbols(
     program.interior = {}
     leaves = [[Symbol(program, program.add_input()) for _ in range(x.size)] for x in shapes]
     arguments = [build(shape, iter(nodes)) for shape, nodes in zip(shapes, leaves)]
-    if question == "hvp":
-        arguments.pop()  # the vector
+    if question in ALONG:
+        arguments.pop()  # the direction
     return program, leaves, function(*arguments)
 
 

@@ -2,7 +2,8 @@
 
 In order: ``arguments`` (structures of numbers, flattened and built up again), ``symbol`` (what the
 function is run on), ``program`` (the flat list of operations that is left), ``gradient_program``
-(its derivative, by the table's rules), ``lowering`` (everything in the operations native code has).
+(its derivative, by the table's rules; ``tangent_program`` in forward mode, ``compressed`` and
+``colouring`` for sparse matrices), ``lowering`` (everything in the operations native code has).
 """
 
 from tinygrad_edu.compiler.trace import gradient_program as gradient_program  # what symbols ask for

@@ -32,14 +32,14 @@ def gradients(program: Program, output: int, inputs: Sequence[int]) -> list[int]
         terms = shares.pop(node, None)
         if terms is None:
             continue
-        upstream = terms[0] if len(terms) == 1 else _add_up(program, terms)
+        upstream = terms[0] if len(terms) == 1 else add_up(program, terms)
         if node in wanted:
             found[node] = upstream
         op = rows[codes[node]]
         if op is None:
             continue
         operands = flat[starts[node] : starts[node + 1]]
-        for operand, partial in zip(operands, _partials(program, op, node, operands)):
+        for operand, partial in zip(operands, partials_of(program, op, node, operands)):
             if not between[operand]:
                 continue
             if type(partial) is float:
@@ -51,12 +51,12 @@ def gradients(program: Program, output: int, inputs: Sequence[int]) -> list[int]
             if type(upstream) is int and type(partial) is int:
                 share: float | int = add(mul, [upstream, partial])
             else:
-                share = _product(program, upstream, partial)
+                share = product(program, upstream, partial)
             shares.setdefault(operand, []).append(share)
-    return [_node(program, found.get(node, 0.0)) for node in inputs]
+    return [node_for(program, found.get(node, 0.0)) for node in inputs]
 
 
-def _partials(program: Program, op: Op, node: int, operands: array[int]) -> Sequence[float | int]:
+def partials_of(program: Program, op: Op, node: int, operands: array[int]) -> Sequence[float | int]:
     """Return the partial derivatives of a node: numbers (floats) or nodes (ints)."""
     if op is ops.mul:  # the two most frequent rules, without the detour over symbols
         return operands[::-1]
@@ -84,22 +84,25 @@ def _between(program: Program, output: int, inputs: Sequence[int]) -> bytearray:
     return between
 
 
-def _product(program: Program, upstream: float | int, partial: float | int) -> float | int:
+def product(program: Program, upstream: float | int, partial: float | int) -> float | int:
+    """Append the product of two of what ``partials_of`` returns; numbers are multiplied at once."""
     if type(upstream) is float and type(partial) is float:
         return upstream * partial
     if upstream == 1.0 and type(upstream) is float:
         return partial
     if partial == -1.0 and type(partial) is float:
-        return program.add(ops.neg, [_node(program, upstream)])
-    return program.add(ops.mul, [_node(program, upstream), _node(program, partial)])
+        return program.add(ops.neg, [node_for(program, upstream)])
+    return program.add(ops.mul, [node_for(program, upstream), node_for(program, partial)])
 
 
-def _add_up(program: Program, terms: list[float | int]) -> float | int:
-    nodes = [_node(program, term) for term in terms]
+def add_up(program: Program, terms: list[float | int]) -> float | int:
+    """Append the sum of two or more terms."""
+    nodes = [node_for(program, term) for term in terms]
     return program.add(ops.add if len(nodes) == 2 else ops.sum_, nodes)
 
 
-def _node(program: Program, gradient: float | int) -> int:
+def node_for(program: Program, gradient: float | int) -> int:
+    """Return the node of a number, or the node itself."""
     return gradient if type(gradient) is int else program.constant(float(gradient))
 
 
