@@ -46,7 +46,7 @@ def main() -> None:
         f.backward()
         diagram = graph_diagram(f, title=formula)
         path = FOLDER / f"{name}.svg"
-        Figure(svg_text(place(diagram, system=False))).save(path)
+        Figure(svg_text(place(diagram, engine="wasm"))).save(path)
         print(os.path.relpath(path))
 
 

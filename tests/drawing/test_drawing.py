@@ -14,16 +14,16 @@ from hypothesis import strategies as st
 
 from tinygrad_edu import Value, dot, draw, grad, maximum
 from tinygrad_edu.drawing import Figure
-from tinygrad_edu.drawing.figures.diagram import DIRECTIONS, Diagram, Link, Node, dot_text
-from tinygrad_edu.drawing.figures.geometry import Obstacles, box_of, point_on
+from tinygrad_edu.drawing.figures.diagram import DIRECTIONS, dot_text
+from tinygrad_edu.drawing.figures.geometry import box_of, point_on
 from tinygrad_edu.drawing.figures.graph import drawn_nodes, graph_diagram
 from tinygrad_edu.drawing.figures.layout import place
-from tinygrad_edu.drawing.figures.png import ITALIC_FONT, REGULAR_FONT
-from tinygrad_edu.drawing.figures.references import cut_links
 from tinygrad_edu.drawing.figures.svg import svg_text
-from tinygrad_edu.drawing.figures.text import label_lines, number_text, printable, text_width
+from tinygrad_edu.drawing.figures.text import label_lines, printable, text_width
 from tinygrad_edu.engine import functional
 from tinygrad_edu.engine.value import Constant, topological_order
+
+pytestmark = pytest.mark.usefixtures("each_engine")
 
 SVG = "{http://www.w3.org/2000/svg}"
 HOSTILE = '<script>alert("1 & 2")</script> \\ | {x} </svg>\n\x07\x00 \ud800 שלום 输入 🎉 ‮'
@@ -278,64 +278,29 @@ def test_texts_and_lines_do_not_touch_in_random_graphs(seed: int) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("system", [False, True], ids=["WebAssembly", "dot"])
-def test_texts_and_lines_do_not_touch_in_many_graphs(system: bool, require_dot: Any) -> None:
-    if system:
-        require_dot()
+def test_texts_and_lines_do_not_touch_in_many_graphs() -> None:
     for seed in range(100, 250):
         diagram = graph_diagram(
             random_graph(5 + seed * 7 % 80, seed), direction=DIRECTIONS[seed % 4]
         )
-        root = ElementTree.fromstring(svg_text(place(diagram, system=system)))
+        root = ElementTree.fromstring(svg_text(place(diagram)))
         assert overlaps(root) == [], f"seed {seed}"
-
-
-def test_obstacles_agree_with_a_search_through_all_boxes() -> None:
-    source = random.Random(0)
-    boxes = []
-    for _ in range(200):
-        x, y = source.uniform(-500, 500), source.uniform(-500, 500)
-        boxes.append(((x, y), (x + source.uniform(5, 200), y + source.uniform(5, 60))))
-    obstacles = Obstacles(boxes)
-    outcomes = set()
-    for _ in range(100):
-        x, y = source.uniform(-500, 500), source.uniform(-500, 500)
-        segment = [(x + source.uniform(0, 80), y + source.uniform(0, 80)) for _ in range(4)]
-        but = source.randrange(200)
-        points = [point_on(segment, k / 1000) for k in range(1001)]
-
-        def inside(margin: float) -> bool:
-            return any(
-                x0 + margin < px < x1 - margin and y0 + margin < py < y1 - margin
-                for index, ((x0, y0), (x1, y1)) in enumerate(boxes)
-                if index != but  # noqa: B023
-                for px, py in points  # noqa: B023
-            )
-
-        hit = obstacles.hit(segment, but)
-        assert hit or not inside(6.0)  # it looks every four points, so corners may escape it
-        assert inside(0.99) or not hit
-        outcomes.add(hit)
-    assert outcomes == {True, False}
 
 
 # --- labels ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("system", [False, True], ids=["WebAssembly", "dot"])
 @pytest.mark.parametrize(
     "label",
     ["<b>", 'say "x"', "a\\b", "\\N \\l \\G", "a|b", "{a}", "&amp;", "two\nlines", "<<x>>", "]]>",
      "<!--", "输入", "שלום עולם", "🎉", "e\u0301", "  two  spaces ", "\x1b[31m", HOSTILE],
 )  # fmt: skip
-def test_labels_draw_as_themselves(label: str, system: bool, require_dot: Any) -> None:
-    if system:
-        require_dot()
+def test_labels_draw_as_themselves(label: str) -> None:
     x = Value(1.0, label)
     y = -x
     y.label = label
     diagram = graph_diagram(y)
-    svg = svg_text(place(diagram, system=system))
+    svg = svg_text(place(diagram))
     found = by_id(ElementTree.fromstring(svg))
     lines = list(label_lines(label))
     assert texts(found["node-0"], "title") == lines
@@ -344,7 +309,7 @@ def test_labels_draw_as_themselves(label: str, system: bool, require_dot: Any) -
         assert "\n".join(lines) == label, "the label is drawn otherwise than it was given"
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.text(max_size=40), st.text(max_size=40))
 def test_no_label_breaks_a_figure(first: str, second: str) -> None:
     x = Value(1.0, first)
@@ -371,16 +336,6 @@ def test_a_hostile_label_stays_text() -> None:
     assert (root.findtext(f"{SVG}title") or "").startswith('<script>alert("1 & 2")</script>')
 
 
-@settings(max_examples=200)
-@given(st.text(max_size=20))
-def test_printable_text_is_xml(text: str) -> None:
-    shown = printable(text)
-    assert ElementTree.fromstring(f"<x>{shown.replace('&', '').replace('<', '')}</x>") is not None
-    assert printable(shown) == shown
-    if text.isprintable():
-        assert shown == text
-
-
 def test_long_labels_end_in_an_ellipsis_and_are_told_in_full() -> None:
     label = "the negative log-likelihood of the whole batch, averaged"
     node = by_id(parse(draw(Value(1.0, label))))["node-0"]
@@ -390,36 +345,7 @@ def test_long_labels_end_in_an_ellipsis_and_are_told_in_full() -> None:
     assert label in (node.findtext(f"{SVG}title") or "")
 
 
-def test_widths_are_upper_bounds_in_the_font_that_ships() -> None:
-    tt_font = pytest.importorskip("fontTools.ttLib").TTFont
-    for path in (REGULAR_FONT, ITALIC_FONT):
-        font = tt_font(path)
-        names, unit = font.getBestCmap(), font["head"].unitsPerEm
-        for code in [*range(0x20, 0x7F), *range(0xA0, 0x100), *range(0x391, 0x3CA), 0x2212]:
-            if code in names:
-                width = font["hmtx"][names[code]][0] / unit
-                assert width <= text_width(chr(code), 1.0) + 0.005, chr(code)
-
-
 # --- numbers --------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("number", "number_format", "text"),
-    [
-        (4.0, ".4g", "4"),
-        (-1.5, ".4g", "−1.5"),
-        (-0.0, ".4g", "0"),
-        (1 / 3, ".2f", "0.33"),
-        (1e-9, ".4g", "1e−09"),
-        (float("inf"), ".4g", "inf"),
-        (float("-inf"), ".4g", "−inf"),
-        (float("nan"), ".4g", "nan"),
-        (2.0, lambda x: f"{x:.1f} V", "2.0 V"),
-    ],
-)
-def test_number_text(number: float, number_format: Any, text: str) -> None:
-    assert number_text(number, number_format) == text
 
 
 def test_number_format_is_used_for_values_gradients_and_constants() -> None:
@@ -513,49 +439,11 @@ def test_depth_and_expand() -> None:
     assert set(found) >= {"edge-0-2-0", "edge-1-2-1"}
 
 
-def test_a_node_that_a_second_path_leads_to_is_drawn_whole() -> None:
-    """tanh(b) is at depth 1 but needs b, which is at depth 1 by itself: a link joins them."""
-    x = Value(2.0, "x")
-    b = x + 1
-    f = b * b.tanh()
-    nodes, cut = drawn_nodes(f, 1)
-    assert [node in cut for node in nodes] == [True, True, False]
-
-
-def test_depth_copes_with_a_chain_of_any_length() -> None:
-    x = Value(1.0, "x")
-    for _ in range(100_000):
-        x = x + 1.0
-    assert len(parse(draw(x, depth=3)).findall(f".//{SVG}circle[@class='shape']")) == 7
-
-
 def test_max_nodes() -> None:
     with pytest.raises(ValueError, match=r"7 nodes to draw, more than max_nodes=6.*depth=3"):
         draw(figure_2(), max_nodes=6)
     draw(figure_2(), max_nodes=7)
     draw(figure_2(), max_nodes=3, depth=1)
-
-
-@pytest.mark.parametrize(
-    ("options", "error", "message"),
-    [
-        ({"direction": "down"}, ValueError, "direction: expected one of LR, RL, TB, BT"),
-        ({"constants": "no"}, ValueError, "constants: expected one of show, inside, hide"),
-        ({"number_format": "%d"}, ValueError, "number_format: expected a format specification"),
-        ({"number_format": 3}, ValueError, "number_format: expected a format specification"),
-        ({"parameters": [1.0]}, TypeError, "parameters: expected Values, got float"),
-        ({"expand": ["x"]}, TypeError, "expand: expected Values, got str"),
-        ({"depth": -1}, ValueError, "depth: expected a number of operations"),
-    ],
-)
-def test_wrong_options(options: dict[str, Any], error: type[Exception], message: str) -> None:
-    with pytest.raises(error, match=message):
-        draw(figure_1(), **options)
-
-
-def test_only_values_are_drawn() -> None:
-    with pytest.raises(TypeError, match=r"output: expected a Value, got float 3\.0"):
-        draw(3.0)  # type: ignore[arg-type]
 
 
 def test_title_and_description_for_screen_readers() -> None:
@@ -603,16 +491,6 @@ def test_long_lines_of_large_figures_are_cut() -> None:
     assert {"w", "u"} <= set(names) <= {"w", "u", *(f"x{step}" for step in range(90))}
     straight = [placed.center[1] for placed, node in zip(layout.nodes, diagram.nodes) if node.name]
     assert max(straight) - min(straight) < 200, "the main line wanders off"
-
-
-def test_short_lines_are_never_cut() -> None:
-    nodes = tuple(Node(("+",), above="1") for _ in range(500))
-    chain = Diagram(nodes, tuple(Link(i, i + 1) for i in range(499)))
-    assert cut_links(chain) == frozenset()
-    assert cut_links(graph_diagram(figure_2())) == frozenset()
-    far = Diagram(nodes, (*chain.links, *(Link(0, i, 1) for i in range(20, 500))))
-    assert set(chain.links).isdisjoint(cut_links(far))
-    assert len(cut_links(far)) > 400
 
 
 @pytest.mark.slow

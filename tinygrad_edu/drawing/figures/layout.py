@@ -1,4 +1,4 @@
-"""Where everything goes: Graphviz's answer, read back into coordinates.
+"""Where everything goes: Graphviz's answer, or that of our own layout, as a figure's coordinates.
 
 Points as in SVG: 1/72 inch, x to the right, y down, the figure's corner at (0, 0).
 """
@@ -6,6 +6,8 @@ Points as in SVG: 1/72 inch, x to the right, y down, the figure's corner at (0, 
 from __future__ import annotations
 
 import json
+import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +23,15 @@ from tinygrad_edu.drawing.figures.geometry import (
     box_of,
     middle_of,
 )
-from tinygrad_edu.drawing.figures.layout_engines import run_graphviz
+from tinygrad_edu.drawing.figures.layered import Arrangement, arrange
+from tinygrad_edu.drawing.figures.layout_engines import (
+    Engine,
+    GaveUpError,
+    NoGraphvizError,
+    Renderer,
+    preferred_engine,
+    run_graphviz,
+)
 
 MARGIN = 10.0
 
@@ -59,17 +69,42 @@ class Layout:
     links: tuple[PlacedLink, ...]
 
 
-def place(diagram: Diagram, *, system: bool | None = None) -> Layout:
-    """Lay ``diagram`` out with Graphviz.
+def place(
+    diagram: Diagram, *, engine: Engine | Renderer | None = None, time_limit: float | None = None
+) -> Layout:
+    """Lay ``diagram`` out: with Graphviz, or by ourselves where that is missing or gives up.
 
     Args:
-        system: As for ``run_graphviz``.
+        diagram: What to lay out.
+        engine: What does it: ``"dot"``, ``"wasm"``, ``"plain"`` or a function (see
+            ``use_engine``); by default what was chosen there, else the best there is.
+        time_limit: Seconds for Graphviz, by default ``layout_engines.TIME_LIMIT``.
 
     Raises:
-        RuntimeError: If Graphviz cannot lay it out.
+        FileNotFoundError, NoGraphvizError: If ``engine`` names a Graphviz that is not there.
+        RuntimeError: If Graphviz refuses the DOT text.
+
+    Warns:
+        RuntimeWarning: If our own layout stands in for Graphviz.
     """
-    output = run_graphviz(dot_text(diagram, layout=True), "json", system=system)
-    return read_layout(diagram, output)
+    engine = engine or preferred_engine()
+    if engine != "plain":
+        try:
+            output = run_graphviz(
+                dot_text(diagram, layout=True), "json", engine=engine, time_limit=time_limit
+            )
+            return read_layout(diagram, output)
+        except (TimeoutError, GaveUpError) as error:
+            warnings.warn(f"{error}; {_STANDS_IN} {_SMALLER}", RuntimeWarning, stacklevel=2)
+        except NoGraphvizError as error:
+            if engine is not None:
+                raise
+            warnings.warn(f"{error}; {_STANDS_IN}", RuntimeWarning, stacklevel=2)
+    return _finish(diagram, *_in_frame(diagram, arrange(diagram)))
+
+
+_STANDS_IN = "the figure has the package's own, plainer layout."
+_SMALLER = "For a smaller figure pass depth=3, fold=... or draw a node further back."
 
 
 def read_layout(diagram: Diagram, output: str) -> Layout:
@@ -87,15 +122,42 @@ def read_layout(diagram: Diagram, output: str) -> Layout:
 
     # Subgraphs are among the objects, and have no drawing operations.
     boxes = {x["name"]: box_of(points(x)) for x in graph.get("objects", ()) if _drawn(x)}
-    rooms = [boxes[f"n{index}"] for index in range(len(diagram.nodes))]
-    nodes = [_place_node(diagram, index, room) for index, room in enumerate(rooms)]
-    references = {
-        diagram.links[int(name[1:])]: box for name, box in boxes.items() if name.startswith("r")
-    }
     drawn = {edge["id"]: points(edge) for edge in graph.get("edges", ())}
+    arrangement = Arrangement(
+        [boxes[f"n{index}"] for index in range(len(diagram.nodes))],
+        {diagram.links[int(name[1:])]: box for name, box in boxes.items() if name.startswith("r")},
+        {link: drawn[f"e-{link.tail}-{link.head}-{link.position}"] for link in diagram.links},
+        (right - left, top - bottom),
+    )
+    return _finish(diagram, arrangement, (right - left, top - bottom))
+
+
+def _in_frame(diagram: Diagram, arranged: Arrangement) -> tuple[Arrangement, Point]:
+    """Move flow coordinates that start at (0, 0) to where ``Frame`` has a figure with margins."""
+    sign = Frame(diagram.direction).sign
+    along, across = arranged.size
+    shift = MARGIN if sign > 0.0 else -along - MARGIN
+
+    def moved(point: Point) -> Point:
+        return point[0] + shift, point[1] + MARGIN
+
+    moved_arrangement = Arrangement(
+        [(moved(a), moved(b)) for a, b in arranged.rooms],
+        {link: (moved(a), moved(b)) for link, (a, b) in arranged.references.items()},
+        {link: tuple(map(moved, path)) for link, path in arranged.paths.items()},
+        arranged.size,
+    )
+    return moved_arrangement, (along, across) if diagram.is_horizontal else (across, along)
+
+
+def _finish(diagram: Diagram, arranged: Arrangement, size: Point) -> Layout:
+    """Lead the links to their places on the circles, and turn everything into the figure."""
+    frame = Frame(diagram.direction)
+    rooms, references = arranged.rooms, arranged.references
+    nodes = [_place_node(diagram, index, room) for index, room in enumerate(rooms)]
     paths = {}
     for link in diagram.links:
-        path = drawn[f"e-{link.tail}-{link.head}-{link.position}"]
+        path = arranged.paths[link]
         if link not in references and diagram.nodes[link.tail].above is not None:
             path = (nodes[link.tail].stem_end, *path[1:])  # Graphviz leaves a small gap
         paths[link] = path
@@ -110,8 +172,8 @@ def read_layout(diagram: Diagram, output: str) -> Layout:
         links.append(PlacedLink(link, tuple(map(out, path)), (out(a), out(tip), out(b)), reference))
     return Layout(
         diagram,
-        right - left + 2.0 * MARGIN,
-        top - bottom + 2.0 * MARGIN,
+        math.ceil(size[0] + 2.0 * MARGIN),  # whole points, so that a PNG has whole pixels
+        math.ceil(size[1] + 2.0 * MARGIN),
         tuple(PlacedNode(out(x.center), out(x.stem_start), out(x.stem_end)) for x in nodes),
         tuple(links),
     )
