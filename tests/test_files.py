@@ -11,11 +11,11 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from interrupting import interrupted_at
 
 from tinygrad_edu import _files
 from tinygrad_edu._files import write_atomically
@@ -24,33 +24,6 @@ from tinygrad_edu.saving import checkpoint, load_model
 from tinygrad_edu.training import fit
 
 posix = pytest.mark.skipif(os.name != "posix", reason="POSIX only")
-
-
-def interrupted_at(event: int, call: Callable[[], Any], inside: str) -> tuple[int, BaseException]:
-    """Run ``call`` with a Ctrl-C at the event-th line executed in a file; return the events."""
-    count, raised = 0, None
-
-    def trace(frame: Any, kind: str, argument: Any) -> Any:
-        nonlocal count
-        if frame.f_code.co_filename != inside:
-            return None
-        frame.f_trace_opcodes = True
-        if kind == "opcode":
-            count += 1
-            if count == event:
-                sys.settrace(None)
-                raise KeyboardInterrupt
-        return trace
-
-    before = sys.gettrace()
-    sys.settrace(trace)
-    try:
-        call()
-    except BaseException as error:
-        raised = error
-    finally:
-        sys.settrace(before)
-    return count, raised
 
 
 # between the opening of a file and its first use, the interpreter closes it
@@ -86,8 +59,12 @@ def test_ctrl_c_while_a_checkpoint_is_written_returns_the_history(tmp_path: Path
     training()
     events, _ = interrupted_at(-1, training, _files.__file__)
     for event in random.Random(3).sample(range(1, events + 1), 60):
-        ended = []
-        _, raised = interrupted_at(event, lambda: ended.append(training()), _files.__file__)
+        ended: list[Any] = []
+
+        def trained(ended: list[Any] = ended) -> None:
+            ended.append(training())
+
+        _, raised = interrupted_at(event, trained, _files.__file__)
         assert raised is None, (event, raised)
         assert ended[0].stopped == "interrupted", event
         assert os.listdir(tmp_path) == [path.name], event

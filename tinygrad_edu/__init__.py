@@ -16,7 +16,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from tinygrad_edu import functional
+from tinygrad_edu import _saved, functional
 from tinygrad_edu._version import __version__ as __version__
 from tinygrad_edu.engine import notebook
 from tinygrad_edu.engine.functional import *  # noqa: F403
@@ -85,6 +85,7 @@ def _picture(thing: Any) -> str | None:
 
 
 notebook.show_with(_picture)
+_saved.saved_by(lambda: import_module("tinygrad_edu.saving"))
 
 
 def __getattr__(name: str) -> Any:

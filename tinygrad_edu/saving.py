@@ -43,6 +43,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from tinygrad_edu._files import write_atomically
+from tinygrad_edu._interrupts import HeldBack
 from tinygrad_edu.engine.operation import to_float
 from tinygrad_edu.nn.module import Module
 from tinygrad_edu.nn.structure import build, describe, in_words
@@ -147,14 +148,15 @@ def load(
         random_state = _saved_random(path, header, seed)
     history = _joined(path, header, tensors)
     # 2. The model goes first: only it can still refuse, and then it changes nothing.
-    try:
-        model.load_state_dict(state)
-    except (ValueError, TypeError) as error:
-        raise ValueError(f"{path}: does not fit into {model!r}: {error}") from error
-    if optimizer is not None:
-        optimizer.load_state_dict(optimizer_state)
-    if seed is not None:
-        seed.setstate(random_state)
+    with HeldBack():  # a Ctrl-C comes after all of it
+        try:
+            model.load_state_dict(state)
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"{path}: does not fit into {model!r}: {error}") from error
+        if optimizer is not None:
+            optimizer.load_state_dict(optimizer_state)
+        if seed is not None:
+            seed.setstate(random_state)
     return history
 
 

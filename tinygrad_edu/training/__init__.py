@@ -1,8 +1,9 @@
 """Training: ``fit`` and ``evaluate``, as in the notes' Algorithms 1 to 3.
 
-In order: ``problem`` (what is trained on what, checked first), ``loop`` (``fit`` keeps the books),
-``eager``, ``native`` with ``objective``, ``sharded`` with ``workers`` and ``gradients`` (engines
-that take the steps), ``criteria`` (when to stop), ``history`` (what happened).
+In order: ``problem`` (what is trained on what, checked first), ``loop`` (``fit``) with
+``bookkeeping``, ``eager``, ``native`` with ``objective``, ``sharded`` with ``workers`` and
+``gradients`` (engines that take the steps), ``criteria`` (when to stop), ``history`` (what
+happened).
 """
 
 from tinygrad_edu.training.criteria import GradientNorm, LossChange, Patience

@@ -7,20 +7,24 @@ repeat until they converge).
 
 from __future__ import annotations
 
+import os
 import random
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
+from contextlib import nullcontext, suppress
 from numbers import Integral
 from time import perf_counter
 from typing import Any
 
+from tinygrad_edu._interrupts import EndsOnTermination
 from tinygrad_edu.engine.operation import to_float
 from tinygrad_edu.nn.initialization import Seed, random_source
 from tinygrad_edu.nn.loss import Loss, as_loss
 from tinygrad_edu.nn.module import Module
 from tinygrad_edu.optim import Optimizer, Schedule
-from tinygrad_edu.training.eager import EagerEngine, Measured, StepEngine, evaluate_on
+from tinygrad_edu.training.bookkeeping import Checkpoint, Keeper, first_reason
+from tinygrad_edu.training.eager import EagerEngine, StepEngine, evaluate_on
 from tinygrad_edu.training.history import History
 from tinygrad_edu.training.problem import Problem, checked, held_out_data, make_problem
 from tinygrad_edu.training.sharded import ShardedEngine
@@ -53,6 +57,7 @@ def fit(
     history: History | None = None,
     compiled: bool = False,
     executor: Executor | Sharding | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
 ) -> History:
     """Train a model on examples ``X`` with targets ``y``; return the history of the training.
 
@@ -90,9 +95,14 @@ def fit(
         executor: Have the gradients computed by the workers of a ``concurrent.futures.Executor``:
             threads, processes, machines. ``Sharding(executor, ...)`` says how. The result is that
             of one process, up to the rounding of sums.
+        checkpoint: A file that the whole training is saved to after every epoch (extra ``[io]``).
+            If it is there already, the training goes on from it until it has ``epochs`` epochs in
+            all, equal bit for bit to one that was never interrupted; remove the file to start
+            anew. SIGTERM then ends the program in order, with exit code 143.
 
     Returns:
-        The history. After Ctrl-C, the history so far, with the model at its best epoch.
+        The history. After Ctrl-C, the history so far, with the model at its best epoch. Any other
+        exception that leaves ``fit`` once the epochs have begun has it as its ``history``.
 
     Raises:
         TypeError, ValueError: Before the first step, if an argument or the data are unusable.
@@ -100,7 +110,8 @@ def fit(
             rate. The parameters are left as they were before that step.
         RuntimeError: If workers of the ``executor`` failed too often; names epoch and batch. The
             parameters are left as they were before that step.
-        ImportError: If ``compiled`` and the extra is not installed.
+        ImportError: If ``compiled`` or ``checkpoint`` and the extra is not installed.
+        OSError: If the file of the ``checkpoint`` cannot be written.
 
     >>> from tinygrad_edu.nn import LinearRegression, squared_error
     >>> line = LinearRegression(1, seed=0)
@@ -119,7 +130,8 @@ def fit(
     if history is not None and not isinstance(history, History):
         raise TypeError(f"history: expected a History, got {type(history).__name__}")
     held_out = None if validation is None else held_out_data(problem, validation)
-    batches = _batches(batch, len(problem.rows), random_source(seed))
+    source = random_source(seed)
+    batches = _batches(batch, len(problem.rows), source)
     criteria = _functions([until] if callable(until) else until, "until")
     observers = _functions(callbacks, "callbacks")
     if penalty is not None:
@@ -128,37 +140,41 @@ def fit(
         if not isinstance(number, Integral) or isinstance(number, bool) or number < 0:
             raise ValueError(f"{name}: expected a whole number from 0, got {number!r}")
     engine = _engine(problem, compiled, executor)
-    # 2. The epochs.
-    if history is None:
-        history = History(maximize=loss.maximize)
-    keeper = _Keeper(problem, history, before=batch == "full" and held_out is None, record=record)
-    history.stopped = ""
-    bar = _progress_bar(progress, epochs)
+    saved = Checkpoint(checkpoint, problem, source)
+    # 2. The epochs; of a training that goes on from a file, those that are missing.
+    history = saved.begin(history, loss.maximize)
+    keeper = Keeper(problem, history, before=batch == "full" and held_out is None, record=record)
+    history.stopped = first_reason(criteria, history) if checkpoint and len(history) else ""
+    last = epochs if checkpoint else len(history) + epochs
+    bar = _progress_bar(progress, max(0, last - len(history)))
+    n, m = len(problem.rows), len(held_out[0]) if held_out else 0
     try:
-        for _ in range(epochs):
-            started = perf_counter()
-            keeper.epoch_starts()
-            measured = engine.epoch(batches(), len(history) + 1)
-            problem.optimizer.end_epoch()
-            held = engine.evaluate(*held_out) if held_out else None
-            _write(history, measured, len(problem.rows), held, len(held_out[0]) if held_out else 0)
-            history.seconds.append(perf_counter() - started)
-            keeper.epoch_ends()
-            if bar is not None:
-                bar.update()
-                bar.set_postfix_str(f"loss {history.loss[-1]:.4g}", refresh=False)
-            for observer in observers:
-                observer(model, history)
-            reason = next(filter(None, (criterion(history) for criterion in criteria)), None)
-            if reason:
-                history.stopped = reason if isinstance(reason, str) else "converged"
-                break
-        history.stopped = history.stopped or f"all {epochs} epochs done"
-        if restore_best:
-            keeper.restore()
+        with EndsOnTermination() if checkpoint else nullcontext():
+            while len(history) < last and not history.stopped:
+                started = perf_counter()
+                keeper.epoch_starts()
+                measured = engine.epoch(batches(), len(history) + 1)
+                problem.optimizer.end_epoch()
+                held = engine.evaluate(*held_out) if held_out else None
+                keeper.epoch_ends(measured, n, held, m, perf_counter() - started)
+                if bar is not None:
+                    bar.update()
+                    bar.set_postfix_str(f"loss {history.loss[-1]:.4g}", refresh=False)
+                for observer in observers:
+                    observer(model, history)
+                history.stopped = first_reason(criteria, history)
+                saved.save(history)
+            history.stopped = history.stopped or f"all {epochs} epochs done"
+            if restore_best:
+                keeper.restore()
     except KeyboardInterrupt:
         history.stopped = "interrupted"
         keeper.restore()
+    except BaseException as error:
+        history.stopped = f"{type(error).__name__}: {error}".rstrip(": ")
+        with suppress(AttributeError, TypeError):  # an exception may have no room for it
+            error.history = history  # type: ignore[attr-defined]
+        raise
     finally:
         if bar is not None:
             bar.close()
@@ -229,62 +245,6 @@ def _engine(problem: Problem, compiled: bool, executor: Executor | Sharding | No
     return CompiledEngine(problem)
 
 
-class _Keeper:
-    """Keeps the parameters of the best epoch, and the snapshots that were asked for.
-
-    Over a full batch the loss of an epoch belongs to the parameters ``before`` its step.
-    """
-
-    def __init__(self, problem: Problem, history: History, *, before: bool, record: int) -> None:
-        self.parameters, self.history = problem.parameters, history
-        self.before, self.record = before, record
-        self.best = self.start = self._numbers()
-        self.best_loss: float | None = None
-        if history.best_parameters:  # going on with a history: its best epoch still counts
-            if len(history.best_parameters) != len(self.parameters):
-                raise ValueError(
-                    f"history: belongs to a model with {len(history.best_parameters)} parameters, "
-                    f"this one has {len(self.parameters)}"
-                )
-            self.best = history.best_parameters
-            self.best_loss = history.monitored[history.best_epoch - 1]
-        if record and not history.snapshots:
-            history.snapshots.append((len(history), self.start))
-
-    def _numbers(self) -> list[float]:
-        return [parameter.data for parameter in self.parameters]
-
-    def epoch_starts(self) -> None:
-        if self.before:
-            self.start = self._numbers()
-
-    def epoch_ends(self) -> None:
-        history = self.history
-        loss, epoch = history.monitored[-1], len(history)
-        if self.best_loss is None or history.better(loss, self.best_loss):
-            self.best_loss, history.best_epoch = loss, epoch
-            self.best = self.start if self.before else self._numbers()
-            history.best_parameters = self.best
-        if self.record and epoch % self.record == 0:
-            history.snapshots.append((epoch, self._numbers()))
-
-    def restore(self) -> None:
-        for parameter, number in zip(self.parameters, self.best):
-            parameter.data = number
-
-
-def _write(history: History, measured: Measured, n: int, held: Measured | None, m: int) -> None:
-    history.loss.append(measured.loss)
-    history.gradient_norm.append(measured.gradient_norm)
-    history.learning_rate.append(measured.learning_rate)
-    if measured.correct is not None:
-        history.accuracy.append(measured.correct / n)
-    if held is not None:
-        history.validation_loss.append(held.loss)
-        if held.correct is not None:
-            history.validation_accuracy.append(held.correct / m)
-
-
 def _progress_bar(progress: bool | None, epochs: int) -> Any:
     if progress is False or (progress is None and not sys.stderr.isatty()):
         return None
@@ -293,7 +253,7 @@ def _progress_bar(progress: bool | None, epochs: int) -> Any:
     except ImportError:
         if progress:
             raise ImportError(
-                'progress=True needs tqdm: pip install "tinygrad_edu[demos]"'
+                'progress=True needs tqdm: pip install "tinygrad_edu[progress]"'
             ) from None
         return None
     return tqdm(total=epochs, unit="epoch")
