@@ -16,11 +16,13 @@ Backpropagation Algorithm'.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from tinygrad_edu.compiler.emit import machine_code as native
+from tinygrad_edu.compiler.export import ONE, Exported, export
 from tinygrad_edu.compiler.trace.arguments import (
     Shape,
     array_shape,
@@ -307,6 +309,70 @@ class Compiled:
             further = out[:, 1].copy()
         return float(sums[-1]), _slopes(variant, sums, 0, _single(wrt, args)), further
 
+    # --- elsewhere ---
+
+    def export(
+        self,
+        path: str | os.PathLike[str],
+        *args: Any,
+        what: str | Sequence[str] = ("value", "value_and_grad"),
+        wrt: Wrt = None,
+        shared: Sequence[int] = (),
+        name: str | None = None,
+        target: str | None = None,
+        cpu: str | None = None,
+    ) -> Exported:
+        """Write compiled code as a file for other programs, and a C header beside it.
+
+        The C functions take their numbers in one array, in the order that the header documents, and
+        work in memory that the caller gives them: no allocation, no global state. All they need is
+        the C library's mathematics (``-lm``).
+
+        Args:
+            path: An object file (``.o``, ``.obj``), LLVM IR (``.ll``), or a shared library
+                (``.so``, ``.dylib``, ``.dll``), which this system's C compiler links.
+            args: Arguments as the function takes them, for their shapes; with rows, as for ``map``.
+            what: Which functions: some of ``"value"``, ``"value_and_grad"``, ``"jacobian"``,
+                ``"hessian"``; or, for rows, of ``"map"``, ``"map_value_and_grad"``, ``"batch"``
+                (sums over rows, as ``batch_value_and_grad``).
+            wrt: What to differentiate by, as for ``value_and_grad``.
+            shared: Positions of arguments that are the same for all rows.
+            name: The name of the functions in C, by default the function's own; ``"value"`` is
+                called ``name``, the others ``name_value_and_grad`` and so on.
+            target: Another machine, as a triple of LLVM's such as ``"aarch64-unknown-linux-gnu"``,
+                ``"thumbv7em-none-eabihf"``, ``"wasm32-unknown-unknown"``; by default this one.
+            cpu: LLVM's name of a processor; by default this very one (``"generic"`` for code that
+                runs on all of its kind), or, with ``target``, any of the target's.
+
+        Returns:
+            The paths that were written and the names of the functions.
+
+        Raises:
+            ValueError: For a suffix, target, question or name that does not fit.
+            RuntimeError: If a shared library is wanted and there is no C compiler.
+            OSError: If a file cannot be written.
+
+        >>> import tempfile, os
+        >>> from tinygrad_edu.compiler import compile
+        >>> fast = compile(lambda x, y: x * y)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     made = fast.export(os.path.join(folder, "product.o"), 1.0, 1.0, name="product")
+        ...     made.functions, sorted(os.listdir(folder))
+        (('product', 'product_value_and_grad'), ['product.h', 'product.o'])
+        """
+        wanted = _wanted(wrt, len(args))
+
+        def shapes(question: str) -> tuple[tuple[Shape, ...], tuple[int, ...]]:
+            if question in ONE:
+                return tuple([shape_of(x, f"{self.__name__}: argument") for x in args]), ()
+            taken, rows, _ = self._row_shapes(question, args, shared, wanted)
+            return taken, rows
+
+        return export(
+            self.function, path, shapes, what, wanted,
+            strict=self.strict, name=name or self.__name__, target=target, cpu=cpu,
+        )  # fmt: skip
+
     def report(self) -> str:
         """Say in plain words what was compiled and what came out, a line for each variant."""
         variants = list(self._variants.values())
@@ -353,6 +419,17 @@ class Compiled:
         shared: Sequence[int],
         wanted: tuple[Any, ...],
     ) -> tuple[Variant, list[Any]]:
+        shapes, rows, matrices = self._row_shapes(question, args, shared, wanted)
+        return self._found(question, shapes, wanted, rows, native.native_lanes()), matrices
+
+    def _row_shapes(
+        self,
+        question: str,
+        args: tuple[Any, ...],
+        shared: Sequence[int],
+        wanted: tuple[Any, ...],
+    ) -> tuple[tuple[Shape, ...], tuple[int, ...], list[Any]]:
+        """Return the shape of each argument in one row, which have rows, and these as matrices."""
         common = _positions(shared, len(args), "shared")
         shapes: list[Shape] = []
         matrices: list[Any] = []
@@ -379,8 +456,7 @@ class Compiled:
                         f"batch_value_and_grad: argument {w} has a value per row, so it has no "
                         "gradient summed over rows; use map_value_and_grad, or list it in shared"
                     )
-        lanes = native.native_lanes()
-        return self._found(question, tuple(shapes), wanted, tuple(rows), lanes), matrices
+        return tuple(shapes), tuple(rows), matrices
 
     def _found(
         self,

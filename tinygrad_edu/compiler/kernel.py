@@ -85,25 +85,32 @@ class Kernel:
         self._tables: Any = numpy.zeros(1, numpy.int32)
         self._shared_part = False
         self._sizes = (0, 0, 0)
-        library = native.Library(self._compile(layout, request, loops))
+        modules = self._compile(layout, request, loops)
+        self._constants = list(layout.constants)
+        self._load(modules)
+        self.statistics.seconds = time.perf_counter() - started
+
+    def _new_modules(self, widths: list[int]) -> Modules:
+        return Modules(self.lanes, widths)
+
+    def _load(self, modules: Modules) -> None:
+        library = native.Library(modules.objects)
         self._library = library
         self._shared_function = library.function("shared_part", 7)
         self._rows_function = library.function("rows", 10) if self._rows else None
         self._table_address = self._tables.ctypes.data
-        self._constants = list(layout.constants)
-        self.statistics.seconds = time.perf_counter() - started
 
     # --- compiling ---
 
-    def _compile(self, layout: Layout, request: Request, loops: bool) -> list[bytes]:
+    def _compile(self, layout: Layout, request: Request, loops: bool) -> Modules:
         numpy = self._numpy
         finder = Finder(layout, loops)
         segments = finder.schedule()
         exported = finder.mark_stored(segments)
-        modules = _Modules(self.lanes, [*self._widths, self._each] if self._rows else [])
+        modules = self._new_modules([*self._widths, self._each] if self._rows else [])
         names: dict[int, list[str]] = {SHARED: [], LANE: []}
         scratch = 0
-        width = native.native_lanes()
+        width = self.vector_lanes()
         for i, segment in enumerate(segments):
             nest = segment.nest
             writer: Writer
@@ -150,7 +157,11 @@ class Kernel:
         stats.modules, stats.cached = len(modules.objects), modules.cached
         stats.operations = sum(op > 1 for op in layout.program.codes)
         stats.table_entries = len(self._tables)
-        return modules.objects
+        return modules
+
+    def vector_lanes(self) -> int:
+        """Return how many doubles a vector register of the machine that runs the code holds."""
+        return native.native_lanes()
 
     # --- calling ---
 
@@ -257,7 +268,7 @@ def _workers(threads: int, _process: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads - 1, thread_name_prefix="tinygrad_edu")
 
 
-class _Modules:
+class Modules:
     """LLVM modules of bounded size, filled one after the other."""
 
     def __init__(self, lanes: int, widths: list[int]) -> None:

@@ -41,10 +41,12 @@ class Variant:
         row_positions: Which arguments have a value per row.
         lanes: How many rows are computed together.
         strict: See ``compile``.
+        make_kernel: What becomes of the lowered program; export makes files instead of a kernel.
 
     Attributes:
         kernel: The native code.
         shapes, row_positions: As given.
+        wanted: As given.
         outputs: The shape of what the function returns.
         slopes: The shapes of what is differentiated by.
         captured: Values of the surroundings whose data are inputs.
@@ -63,11 +65,13 @@ class Variant:
         row_positions: tuple[int, ...],
         lanes: int,
         strict: bool,
+        make_kernel: Callable[[Request, int], Kernel] = Kernel,
     ) -> None:
         started = time.perf_counter()
         self.question = question
         self.shapes = shapes
         self.row_positions = row_positions
+        self.wanted = wanted
         self.name = getattr(function, "__name__", "function")
         # 1. Run the function on symbols.
         program, leaves, result = _run_on_symbols(function, shapes, question)
@@ -99,7 +103,7 @@ class Variant:
         widths = [shapes[i].size for i in row_positions]
         count = len(each)
         request = Request(lowered, places, widths, results[:count], results[count:], strict)
-        self.kernel = Kernel(request, lanes)
+        self.kernel = make_kernel(request, lanes)
 
     def _check_outputs(self) -> None:
         outputs, what = self.outputs, f"a {self.outputs.kind} of {self.outputs.size}"
