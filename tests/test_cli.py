@@ -326,3 +326,38 @@ def test_starting_up_loads_nothing_heavy() -> None:
         env={**os.environ, "PYTHONPATH": str(ROOT)}, timeout=60,
     )  # fmt: skip
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+# --- export ---------------------------------------------------------------------------------------
+
+
+def test_export_writes_an_object_and_a_header(run: Any, tmp_path: Path) -> None:
+    path = tmp_path / "neuron.o"
+    code, out, err = run("export", "tanh(w*x + b)", "b", "w", "x", "-o", str(path), "--name", "n")
+    assert (code, err) == (0, "")
+    assert "n, n_value_and_grad for " in out
+    header = path.with_suffix(".h").read_text()
+    assert "inputs[0]: b, a number" in header
+    assert "inputs[2]: x, a number" in header
+    assert "its gradient by b, w, x" in header
+    triple = "aarch64-unknown-linux-gnu"
+    assert run("export", "x*y", "-o", str(path), "--what", "hessian", "--target", triple)[0] == 0
+    assert "void f_hessian(" in path.with_suffix(".h").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["x*y", "x"], "expected the inputs x, y, got x"),
+        (["x*y", "--what", "gradient"], "what: expected some of value"),
+        (["x*y", "--target", "pdp11"], "LLVM knows no 'pdp11'"),
+        (["x*"], "expected a value after"),
+    ],
+)
+def test_export_says_what_is_wrong(
+    run: Any, tmp_path: Path, arguments: list[str], message: str
+) -> None:
+    code, out, err = run("export", *arguments, "-o", str(tmp_path / "f.o"))
+    assert (code, out) == (2, "")
+    assert message in err
+    assert list(tmp_path.iterdir()) == []

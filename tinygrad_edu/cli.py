@@ -1,4 +1,4 @@
-"""The command line: ``tinygrad-edu draw|grad|explain|step|check FORMULA x=2 y=3``.
+"""The command line: ``tinygrad-edu draw|grad|explain|step|check|export FORMULA x=2 y=3``.
 
 Each subcommand is one row of ``COMMANDS``: a line of help, a function that declares its arguments,
 and a function that runs it. Errors are one line on stderr and exit code 2. What a command needs is
@@ -330,6 +330,64 @@ def _check(arguments: Namespace) -> int:
     return 0 if report.ok else 1
 
 
+# --- export ---------------------------------------------------------------------------------------
+
+
+def _configure_export(parser: ArgumentParser) -> None:
+    parser.add_argument("formula", metavar="FORMULA", help="as for the other commands")
+    parser.add_argument(
+        "values", metavar="NAME", nargs="*", default=[],
+        help="the inputs, in the order that the C functions take them (default: of first use)",
+    )  # fmt: skip
+    parser.add_argument(
+        "-o", "--output", required=True, metavar="FILE",
+        help=".o, .obj, .ll (LLVM IR), or .so, .dylib, .dll, linked by the system's C compiler",
+    )  # fmt: skip
+    parser.add_argument(
+        "--what", default="value,value_and_grad", metavar="W,...",
+        help="of value, value_and_grad, jacobian, hessian (default value,value_and_grad)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--name", metavar="F", help="the functions' name in C (default: the output's)"
+    )
+    parser.add_argument(
+        "--target", metavar="TRIPLE", help="another machine, such as aarch64-linux-gnu"
+    )
+    parser.add_argument("--cpu", help="a processor of it; 'generic' for all of its kind")
+
+
+def _export(arguments: Namespace) -> int:
+    from inspect import Parameter, Signature
+
+    from tinygrad_edu.compiler import compile
+    from tinygrad_edu.formula import parse
+
+    expression = parse(
+        arguments.formula[1:] if arguments.formula[:2] == " -" else arguments.formula
+    )
+    names = arguments.values or list(expression.names)
+    if sorted(names) != sorted(expression.names):
+        raise UsageError(
+            f"expected the inputs {', '.join(expression.names)}, got {', '.join(names)[:200]}"
+        )
+
+    def function(*numbers: Any) -> Any:
+        return expression.evaluate(**dict(zip(names, numbers)))
+
+    parameters = [Parameter(name, Parameter.POSITIONAL_ONLY) for name in names]
+    function.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
+    made = compile(function).export(
+        arguments.output,
+        *[0.0 for _ in names],
+        what=[question.strip() for question in arguments.what.split(",")],
+        name=arguments.name or expression.output_name,
+        target=arguments.target,
+        cpu=arguments.cpu,
+    )
+    print(f"wrote {made.path} and {made.header}: {', '.join(made.functions)} for {made.triple}")
+    return 0
+
+
 # --- the program ----------------------------------------------------------------------------------
 
 COMMANDS: dict[str, Command] = {
@@ -362,6 +420,12 @@ COMMANDS: dict[str, Command] = {
         'check "log(sigmoid(w*x + b))" w=0.5 x=2 b=-1 --order 2',
         _configure_check,
         _check,
+    ),
+    "export": Command(
+        "write native code of the formula and its gradient, and a C header",
+        'export "tanh(w*x + b)" w x b -o neuron.o --name neuron',
+        _configure_export,
+        _export,
     ),
 }
 
