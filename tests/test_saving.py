@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 import os
@@ -385,6 +386,64 @@ def test_forged_structures_are_not_built(change: dict[str, Any], tmp_path: Path)
     forged(path, lambda header, tensors: header["model"].update(change))
     with pytest.raises(ValueError, match=r"the model cannot be built"):
         load_model(path)
+
+
+ODD = [
+    None, True, -1, 3, 0.5, 2**70, math.inf, math.nan, "", "text", [], [1], [[]], ["relu"], {},
+    {"a": 1}, [None], [[None]], [-1], [2**70],
+]  # fmt: skip
+
+
+def places(held: Any) -> list[tuple[Any, ...]]:
+    """The ways to all entries of nested dicts and lists (of long lists the first two)."""
+    found: list[tuple[Any, ...]] = []
+    if isinstance(held, dict):
+        steps = list(held.items())
+    else:
+        steps = list(enumerate(held[:2])) if isinstance(held, list) else []
+    for key, inner in steps:
+        found += [(key,), *((key, *way) for way in places(inner))]
+    return found
+
+
+def test_a_forged_entry_anywhere_is_refused_or_harmless(tmp_path: Path) -> None:
+    from tinygrad_edu import saving
+
+    path, _ = training(tmp_path)
+    header, tensors = saving._unpacked(path)
+    cases: list[tuple[dict[str, Any], dict[str, Any]]] = []
+    for way in places(header):
+        for odd in ODD:
+            changed = copy.deepcopy(header)
+            inner: Any = changed
+            for key in way[:-1]:
+                inner = inner[key]
+            inner[way[-1]] = odd
+            cases.append((changed, tensors))
+    for name in tensors:
+        for odd in (0.5, [], [0.5], [0.5] * 9, [[0.5]], [[[0.5]] * 2], [[0.5] * 9] * 9, [math.nan]):
+            cases.append((header, {**tensors, name: odd}))
+    assert len(cases) > 500
+    refused = 0
+    for forged_header, forged_tensors in cases:
+        path.write_bytes(saving._packed(forged_header, forged_tensors))
+        model, optimizer, source = MLP(2, [2, 1], seed=9), Adam(0.1), random.Random(9)
+        before = bits(model.parameters()), optimizer.state_dict(), source.getstate()
+        try:
+            history = load(path, model, optimizer=optimizer, seed=source)
+        except ValueError:
+            refused += 1
+            after = bits(model.parameters()), optimizer.state_dict(), source.getstate()
+            assert after == before, forged_header
+        else:  # what was believed can be used
+            assert history is None or "epochs" in repr(history)
+            fit(model, [[0, 0], [1, 1]], [0, 1], loss=cross_entropy, optimizer=optimizer,
+                seed=source, history=history, epochs=1, batch=1)  # fmt: skip
+        try:
+            assert len(repr(load_model(path))) < 200
+        except ValueError:
+            pass
+    assert refused > 0.8 * len(cases)
 
 
 def test_models_and_optimizers_of_another_kind_are_refused(tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ from tinygrad_edu._files import write_atomically
 from tinygrad_edu._interrupts import HeldBack
 from tinygrad_edu.engine.operation import to_float
 from tinygrad_edu.nn.module import Module
-from tinygrad_edu.nn.structure import build, describe, in_words
+from tinygrad_edu.nn.structure import build, check, describe, in_words
 from tinygrad_edu.optim import Optimizer
 from tinygrad_edu.training import History
 
@@ -272,6 +272,10 @@ def _unpacked(path: _PathLike) -> tuple[dict[str, Any], dict[str, Any]]:
         _damaged(path, "its content does not match its checksum")
     if "model" not in header:
         _damaged(path, "its header names no model")
+    try:
+        check(header["model"])
+    except ValueError as error:
+        _damaged(path, f"the model cannot be built: {error}", error)
     return header, {name: array.tolist() for name, array in arrays.items()}
 
 
@@ -331,10 +335,15 @@ def _optimizer_state(
 ) -> dict[str, Any]:
     if "optimizer" not in header:
         raise ValueError(f"{path}: holds no optimizer; it was saved without one")
+    if not isinstance(header["optimizer"], dict):
+        _damaged(path, "its optimizer has no entries")
     state = {**header["optimizer"], "state": tensors.get("optimizer.state")}
     try:
+        for name in ("steps", "epochs"):
+            if not isinstance(state.get(name), int) or isinstance(state[name], bool):
+                raise ValueError(f"{name}: expected a count, got {state.get(name)!r:.60}")
         copy(optimizer).load_state_dict(state)
-    except (ValueError, OverflowError) as error:
+    except (ValueError, TypeError, OverflowError) as error:
         raise ValueError(f"{path}: does not fit into {optimizer!r}: {error}") from error
     if state["state"] and len(state["state"]) != len(model.parameters()):
         _damaged(path, "its optimizer belongs to a model with other parameters")

@@ -108,6 +108,60 @@ def build(structure: Mapping[str, Any], count: int) -> Any:
     raise ValueError(f"kind: expected one of {', '.join(sorted(_KINDS))}; got {kind!r:.60}")
 
 
+def check(structure: Mapping[str, Any]) -> None:
+    """Raise unless the entries of a description are of the right types; it may come from anywhere.
+
+    Raises:
+        ValueError: If one is missing or of another type.
+
+    >>> check({"kind": "MLP", "nin": "two"})
+    Traceback (most recent call last):
+        ...
+    ValueError: nin: expected a whole number from 1, got 'two'
+    """
+
+    def expect(holds: bool, name: str, wanted: str) -> None:
+        if not holds:
+            raise ValueError(f"{name}: expected {wanted}, got {structure.get(name)!r:.60}")
+
+    expect(isinstance(structure.get("kind"), str), "kind", "a name")
+    if "nin" not in structure:
+        return
+    expect(_whole(structure["nin"]), "nin", "a whole number from 1")
+    nouts, named = structure.get("nouts"), structure.get("activations")
+    expect(
+        isinstance(nouts, list) and bool(nouts) and all(map(_whole, nouts)), "nouts", "widths from 1"
+    )
+    expect(
+        isinstance(named, list)
+        and len(named) == len(nouts or ())
+        and all(isinstance(x, list) and _names_activation(x) for x in named),
+        "activations",
+        "a name, and a number for some, for each layer",
+    )
+    expect(isinstance(structure.get("bias"), bool), "bias", "true or false")
+    features = structure.get("features", 0)
+    expect(
+        features is None
+        or (isinstance(features, dict) and [*map(_whole, features.values())] == [True])
+        and "polynomial" in features,
+        "features",
+        "none, or the degree of a polynomial",
+    )
+
+
+def _whole(number: Any) -> bool:
+    return isinstance(number, int) and not isinstance(number, bool) and number >= 1
+
+
+def _names_activation(described: list[Any]) -> bool:
+    return (
+        len(described) in (1, 2)
+        and isinstance(described[0], str)
+        and all(isinstance(x, float | int) and not isinstance(x, bool) for x in described[1:])
+    )
+
+
 def in_words(structure: Mapping[str, Any]) -> str:
     """Say in a few words which model a description is of.
 

@@ -86,14 +86,39 @@ class History:
         """Return the history that ``to_dict`` was called on, also after a way through JSON.
 
         Raises:
-            ValueError: If there are entries that no history has.
+            ValueError: If there are entries that no history has, or entries that do not fit each
+                other: columns of different lengths, a best epoch that is none of them.
+            TypeError: If an entry is of another type.
         """
         known = {f.name for f in fields(cls)}
         if unknown := sorted(set(saved) - known):
             raise ValueError(f"History: expected entries from {sorted(known)}, got {unknown}")
         history = cls(**saved)
         history.snapshots = [(epoch, list(numbers)) for epoch, numbers in history.snapshots]
+        history._check()
         return history
+
+    def _check(self) -> None:
+        """Raise unless the entries are of their types and fit each other."""
+        epochs, size = len(self.loss), len(self.best_parameters)
+        for name in _COLUMNS:
+            column = getattr(self, name)
+            _check_numbers(name, column)
+            if column and len(column) != epochs:
+                raise ValueError(f"History: {name}: expected {epochs} entries, got {len(column)}")
+        _check_numbers("best_parameters", self.best_parameters)
+        for epoch, numbers in self.snapshots:
+            _check_numbers("snapshots", numbers)
+            if not _is_count(epoch) or epoch > epochs or size not in (0, len(numbers)):
+                raise ValueError(f"History: snapshots: one of epoch {epoch!r:.20} does not belong")
+        if not _is_count(self.best_epoch) or self.best_epoch > epochs:
+            raise ValueError(
+                f"History: best_epoch: expected 0 to {epochs}, got {self.best_epoch!r:.20}"
+            )
+        if bool(self.best_epoch) != bool(size):
+            raise ValueError("History: expected best_epoch and best_parameters both, or neither")
+        if not isinstance(self.stopped, str) or not isinstance(self.maximize, bool):
+            raise TypeError("History: expected text for stopped, true or false for maximize")
 
     def plot(self) -> Any:
         """Draw losses and, where there is one, accuracy over the epochs; return the figure.
@@ -139,3 +164,18 @@ class History:
         parts = [f"{name} {v[0]:.4g} -> {v[-1]:.4g}" for name, v in series if v]
         count = "1 epoch" if len(self) == 1 else f"{len(self)} epochs"
         return f"<history of {count}: {', '.join(parts) or 'empty'}; {self.stopped or 'running'}>"
+
+
+_COLUMNS = (
+    "loss", "accuracy", "learning_rate", "gradient_norm", "seconds", "validation_loss",
+    "validation_accuracy",
+)  # fmt: skip
+
+
+def _is_count(number: Any) -> bool:
+    return isinstance(number, int) and not isinstance(number, bool) and number >= 0
+
+
+def _check_numbers(name: str, numbers: Any) -> None:
+    if not isinstance(numbers, list) or not all(type(x) in (float, int) for x in numbers):
+        raise TypeError(f"History: {name}: expected a list of numbers, got {numbers!r:.60}")
