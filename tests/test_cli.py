@@ -300,6 +300,71 @@ def test_a_full_disk_is_an_error() -> None:
     assert re.fullmatch(r"tinygrad-edu: error: .*\n", done.stderr)
 
 
+@pytest.mark.skipif(os.name == "nt", reason="a POSIX shell closes the files")
+@pytest.mark.parametrize("command", ["grad", "check", "draw", "explain", "draw --dot"])
+def test_closed_standard_files(command: str, tmp_path: Path) -> None:
+    def closed(how: str, formula: str = "x*x") -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            f"{sys.executable} -m tinygrad_edu {command} '{formula}' x=1 {how}",
+            shell=True, capture_output=True, text=True, timeout=60,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )  # fmt: skip
+
+    error = "tinygrad-edu: error: standard {} is closed"
+    done = closed(">&-")
+    assert (done.returncode, done.stderr) == (2, error.format("output") + "\n")
+    done = closed("2>&-")
+    assert done.returncode == 0
+    assert done.stdout
+    assert closed("2>&-", "x*").returncode == 2
+    done = closed("<&-", "-")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(error.format("input"))
+    assert closed("<&- >&- 2>&-").returncode == 2
+    assert closed("<&- 2>&-").returncode == 0
+
+
+def test_a_file_does_not_take_the_place_of_a_closed_stream(tmp_path: Path) -> None:
+    subprocess.run(
+        f"{sys.executable} -m tinygrad_edu draw 'x*x' x=1 -o {tmp_path}/f.svg >&- 2>&-",
+        shell=True, timeout=60, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False,
+    )  # fmt: skip
+    assert (tmp_path / "f.svg").read_text(encoding="utf-8").startswith("<")
+
+
+@pytest.mark.parametrize("command", [["draw", "--dot"], ["explain"], ["explain", "--markdown"]])
+def test_letters_that_a_pipe_lacks(command: list[str]) -> None:
+    def written(encoding: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", "tinygrad_edu", *command, "sigmoid(x) - x", "x=1"],
+            capture_output=True, timeout=60,
+            env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": encoding},
+        )  # fmt: skip
+        assert (done.returncode, done.stderr) == (0, b"")
+        return done.stdout.decode(encoding)
+
+    whole, letters = written("utf-8"), re.compile(r"&#(\d+);|\\u([0-9a-f]{4})")
+    for encoding in ("cp1252", "ascii"):
+        text = written(encoding)
+        if "--dot" in command:
+            assert "\\u" not in text  # which Graphviz would show as it is
+            assert not whole.isascii()
+        found = letters.sub(lambda m: chr(int(m[1]) if m[1] else int(m[2], 16)), text)
+        assert found.splitlines() == letters.sub(lambda m: chr(int(m[1])), whole).splitlines()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX arguments are bytes")
+def test_half_a_letter_in_an_argument_is_an_error_of_one_line(tmp_path: Path) -> None:
+    for arguments in ([b"draw", b"x\xff*2", b"x=1"], [b"draw", b"x*2", b"x\xff=1"],
+                      [b"grad", b"x", b"x=1", b"--wrt", b"\xff"]):  # fmt: skip
+        done = subprocess.run(
+            [sys.executable.encode(), b"-m", b"tinygrad_edu", *arguments],
+            capture_output=True, timeout=60, env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )  # fmt: skip
+        assert done.returncode == 2, arguments
+        assert re.fullmatch(rb"tinygrad-edu: error: .*\n", done.stderr), done.stderr
+
+
 def test_ctrl_c(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(arguments: Any) -> int:
         raise KeyboardInterrupt

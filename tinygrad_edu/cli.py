@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 if TYPE_CHECKING:
@@ -65,6 +66,8 @@ def read_formula(arguments: Namespace) -> tuple[Expression, dict[str, float]]:
 
     text = arguments.formula
     if text == "-":
+        if sys.stdin is None:
+            raise OSError("standard input is closed, there is no formula to read from it")
         text = sys.stdin.read(MAX_LENGTH + 1)
     expression = parse(text[1:] if text.startswith(" -") else text)  # see _parse_arguments
     values: dict[str, float] = {}
@@ -196,6 +199,9 @@ def _draw(arguments: Namespace) -> int:
         figure = draw(output)
         if arguments.dot:
             table = figure.dot.rstrip("\n")
+            if sys.stdout is not None:  # Graphviz reads &#8706; where a terminal has no such letter
+                encoding = sys.stdout.encoding or "utf-8"
+                table = table.encode(encoding, "xmlcharrefreplace").decode(encoding)
         if arguments.output is not None:
             figure.save(arguments.output)
     print(table)
@@ -511,8 +517,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     df/dz = 5
     0
     """
+    if argv is None:
+        _occupy_standard_files()
+    with _any_letter(sys.stdout), _any_letter(sys.stderr):
+        return _main(sys.argv[1:] if argv is None else argv)
+
+
+def _main(argv: Sequence[str]) -> int:
     try:
-        code = _run(sys.argv[1:] if argv is None else argv)
+        code = _run(argv)
+        if sys.stdout is None:
+            raise OSError("standard output is closed")
         sys.stdout.flush()
         return code
     except BrokenPipeError:  # the reader, such as head, has gone
@@ -525,10 +540,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except _EXPECTED as error:
         message = " ".join(str(error).split()) or type(error).__name__
     try:
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except OSError:  # a full disk
         _abandon_stdout()
-    print(f"{PROGRAM}: error: {message}", file=sys.stderr)
+    with suppress(OSError):  # nobody can be told; the exit code is the same
+        print(f"{PROGRAM}: error: {message}", file=sys.stderr, flush=True)
     return 2
 
 
@@ -550,3 +567,28 @@ def _run(argv: Sequence[str]) -> int:
 def _abandon_stdout() -> None:
     """Let what cannot be written vanish, or the interpreter would try again when it ends."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+@contextmanager
+def _any_letter(stream: Any) -> Iterator[None]:
+    """Let a stream write letters that its encoding lacks as escapes; an error would lose it all."""
+    before = getattr(stream, "errors", None)
+    if before != "strict" or not hasattr(stream, "reconfigure"):
+        yield
+        return
+    stream.reconfigure(errors="backslashreplace")
+    try:
+        yield
+    finally:
+        with suppress(ValueError, OSError):  # closed, or full
+            stream.reconfigure(errors=before)
+
+
+def _occupy_standard_files() -> None:
+    """Give closed standard files something harmless, or the next file opened takes their number."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:  # noqa: PERF203
+            with suppress(OSError):
+                os.open(os.devnull, os.O_RDWR)

@@ -130,7 +130,9 @@ def check(structure: Mapping[str, Any]) -> None:
     expect(_whole(structure["nin"]), "nin", "a whole number from 1")
     nouts, named = structure.get("nouts"), structure.get("activations")
     expect(
-        isinstance(nouts, list) and bool(nouts) and all(map(_whole, nouts)), "nouts", "widths from 1"
+        isinstance(nouts, list) and bool(nouts) and all(map(_whole, nouts)),
+        "nouts",
+        "widths from 1",
     )
     expect(
         isinstance(named, list)
@@ -143,8 +145,10 @@ def check(structure: Mapping[str, Any]) -> None:
     features = structure.get("features", 0)
     expect(
         features is None
-        or (isinstance(features, dict) and [*map(_whole, features.values())] == [True])
-        and "polynomial" in features,
+        or (
+            (isinstance(features, dict) and [*map(_whole, features.values())] == [True])
+            and "polynomial" in features
+        ),
         "features",
         "none, or the degree of a polynomial",
     )
