@@ -99,7 +99,7 @@ def compare_gradients(data: Data) -> None:
         model = LogisticRegression(width, bias=False, initialization="zeros")
         for w in model.w:
             w.data = source.gauss(0.0, 1.0 / width**0.5)
-        h = float(model(x))
+        h = model(x).data
         by_hand = {
             "L2 loss": [-(y - h) * h * (1.0 - h) * x_i for x_i in x],
             "log-likelihood": [(y - h) * x_i for x_i in x],

@@ -78,7 +78,7 @@ def test_the_measure_sees_one_small_object_left_behind_at_each_step() -> None:
 def test_without_the_collector_the_measure_sees_a_cycle() -> None:
     def cycle() -> None:
         node = Value(1.0)
-        node.operands = (node,)
+        node.own = node
 
     assert growth(cycle, 400) > BLOCKS
     assert growth(cycle, 400, collector=True) < BLOCKS
@@ -169,7 +169,10 @@ def test_the_measure_sees_large_blocks() -> None:
 
 # --- imports --------------------------------------------------------------------------------------
 
-ENGINE = {"functional", "gradient", "notebook", "operation", "operators", "ops", "value"}
+ENGINE = {
+    "functional", "gradient", "handmade", "notebook", "number", "operation", "operators", "ops",
+    "order", "value",
+}  # fmt: skip
 FLOOR = {"_version", "functional", "engine", *(f"engine.{name}" for name in ENGINE)}
 
 

@@ -54,4 +54,4 @@ def tensor(rows: Sequence[Any]) -> torch.Tensor:
 
 
 def numbers(nodes: Iterable[Any]) -> list[float]:
-    return [float(node) for node in nodes]
+    return [node.data for node in nodes]

@@ -21,6 +21,7 @@ from tinygrad_edu._version import __version__ as __version__
 from tinygrad_edu.engine import notebook
 from tinygrad_edu.engine.functional import *  # noqa: F403
 from tinygrad_edu.engine.gradient import grad as grad
+from tinygrad_edu.engine.operation import GraphWarning as GraphWarning
 from tinygrad_edu.engine.value import Value as Value
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ _ROOMS = {
 
 # what would hide a built-in is reachable as tinygrad_edu.sum, but not through import *
 _BUILTIN = {"abs", "compile", "max", "min", "pow", "sum"}
-__all__ = sorted({"Value", "grad", *functional.__all__, *_LAZY} - _BUILTIN)
+__all__ = sorted({"GraphWarning", "Value", "grad", *functional.__all__, *_LAZY} - _BUILTIN)
 
 
 def _picture(thing: Any) -> str | None:

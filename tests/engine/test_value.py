@@ -90,10 +90,45 @@ def test_data_must_be_a_real_number(data) -> None:
         Value(data)
     with pytest.raises(OverflowError, match="data: the int is too large for a float"):
         Value(10**400)
-    x = Value(1.0)
+    computed, hand_made = Value(1.0) * 2.0, Constant(1.0)
+    with pytest.raises(AttributeError, match="is computed by mul; assign to the leaves"):
+        computed.data = data
     with pytest.raises(TypeError, match="data: expected a real number"):
-        x.data = data
-    assert x.data == 1.0
+        hand_made.data = data
+    assert (computed.data, hand_made.data) == (2.0, 1.0)
+
+
+WRONG = ["2", None, 1j, [1.0], np.zeros(2), b"1", Value(2.0), Value(2.0) * 2.0]
+USES = {
+    "add": lambda x, y: x + y, "radd": lambda x, y: 1.0 + x, "right": lambda x, y: y + x,
+    "mul": lambda x, y: x * y, "rmul": lambda x, y: 2 * x, "sub": lambda x, y: y - x,
+    "div": lambda x, y: x / y, "pow": lambda x, y: x**2, "rpow": lambda x, y: 2**x,
+    "neg": lambda x, y: -x, "relu": lambda x, y: x.relu(), "exp": lambda x, y: tg.exp(x),
+    "dot": lambda x, y: tg.dot([x, y], [y, y]), "sum": lambda x, y: tg.sum([y, x]),
+    "max": lambda x, y: tg.max([y, x]), "where": lambda x, y: tg.where(y, x, y),
+    "float": lambda x, y: float(x), "own": lambda x, y: tg.sum([x, x]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("use", USES)
+def test_what_was_assigned_to_data_is_checked_when_it_is_next_computed_with(use: str) -> None:
+    """The data of a leaf is a plain slot, for speed; nothing wrong gets past the next operation."""
+    for wrong in WRONG:
+        x, y = Value(1.0, "x"), Value(2.0, "y")
+        x.data = wrong  # type: ignore[assignment]
+        with pytest.raises(TypeError, match="data of x: expected a real number, got"):
+            USES[use](x, y)
+    for fine in (3, np.float64(3.0), np.float32(3.0), np.int64(3), fractions.Fraction(3)):
+        x, y = Value(1.0, "x"), Value(2.0, "y")
+        x.data = fine  # type: ignore[assignment]
+        twin = Value(3.0, "x")
+        got, expected = USES[use](x, y), USES[use](twin, y)
+        assert float(getattr(got, "data", got)) == float(getattr(expected, "data", expected))
+        if isinstance(got, Value):
+            assert type(got.data) is float
+            got.backward()
+            expected.backward()
+            assert x.grad == twin.grad
 
 
 def test_data_is_stored_as_a_python_float() -> None:
@@ -101,6 +136,7 @@ def test_data_is_stored_as_a_python_float() -> None:
         assert type(Value(number).data) is float
     x = Value(1.0)
     x.data -= np.float64(0.5)
+    assert type((x * 1.0).data) is float
     assert type(x.data) is float
     with pytest.raises(OverflowError):
         Value(10**400)

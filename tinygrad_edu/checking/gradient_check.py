@@ -18,6 +18,7 @@ from typing import Any
 
 from tinygrad_edu.checking.finite_differences import Estimate, Outputs, best, differentiate
 from tinygrad_edu.engine.gradient import grad
+from tinygrad_edu.engine.number import as_float
 from tinygrad_edu.engine.operation import Node, to_float
 from tinygrad_edu.engine.value import Value, topological_order
 
@@ -244,7 +245,7 @@ class _Problem:
         return output
 
     def value(self, point: Sequence[float]) -> float:
-        return float(self.call(self.leaves(point)))
+        return as_float(self.call(self.leaves(point)))
 
     def backward(self, point: Sequence[float]) -> tuple[float, list[float]]:
         leaves = self.leaves(point)

@@ -12,7 +12,8 @@ from collections.abc import Iterable
 from typing import Any, overload
 
 from tinygrad_edu.engine.operation import Node, fail
-from tinygrad_edu.engine.value import Value, as_value, topological_order
+from tinygrad_edu.engine.order import check_current, topological_order
+from tinygrad_edu.engine.value import Value, as_value
 
 
 @overload
@@ -62,6 +63,7 @@ def _gradients(output: Value, inputs: list[Value], create_graph: bool) -> list[A
     for node in reversed(order):
         if node.op is None or node not in gradients:
             continue
+        check_current(node, output)
         upstream = gradients[node]
         if create_graph:
             try:

@@ -7,10 +7,20 @@ the engine, a symbol in the compiler. Numbers are checked here, and errors get t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from copy import copy
 from numbers import Real
 from typing import Any, ClassVar, NoReturn
 
 Interval = tuple[float, float]
+
+
+class GraphWarning(UserWarning):
+    """A computational graph was cut, or lost a part, where the program hardly meant it to.
+
+    >>> import warnings
+    >>> warnings.simplefilter("error", GraphWarning)  # makes it an error, while you look for it
+    >>> warnings.simplefilter("default", GraphWarning)
+    """
 
 
 class Node:
@@ -20,12 +30,17 @@ class Node:
     """
 
     __slots__ = ()
-    rank: ClassVar[int] = 0
+    rank: ClassVar[float] = 0.0
 
     @classmethod
     def record(cls, op: Op, operands: tuple[Any, ...]) -> Any:
         """Record ``op`` applied to ``operands`` (nodes, plain numbers) and return the new node."""
         raise NotImplementedError
+
+    @classmethod
+    def unary(cls, op: Op, operand: Any) -> Any:
+        """Record an operation of one operand."""
+        return cls.record(op, (operand,))
 
 
 class Op:
@@ -74,6 +89,7 @@ class Op:
         self.sample = sample
         self.formula = formula
         self.parameter = parameter
+        self.step: Callable[[], None] | None = None  # in the place of the rule, for one node
 
     def __call__(self, *operands: Any) -> Any:
         """Apply to plain numbers (gives a float) or, if any operand is a node, record a node."""
@@ -81,16 +97,34 @@ class Op:
             wanted = "at least one operand" if self.arity is None else f"{self.arity} operand(s)"
             raise TypeError(f"{self.name} takes {wanted}, got {len(operands)}")
         recorder: type[Node] | None = None
-        for kind in set(map(type, operands)):
-            if issubclass(kind, Node) and (recorder is None or kind.rank > recorder.rank):
+        numbers: Any = operands
+        for operand in operands:
+            kind = type(operand)
+            if kind is float:
+                continue
+            if not issubclass(kind, Node):
+                numbers = [to_float(x, self.name) for x in numbers if not isinstance(x, Node)]
+            elif recorder is None or kind.rank > recorder.rank:
                 recorder = kind
         if recorder is not None:
+            if self.arity == 1:
+                return recorder.unary(self, operands[0])
             return recorder.record(self, operands)
-        numbers = [to_float(operand, self.name) for operand in operands]
         try:
             return self.forward(*numbers)
         except (ArithmeticError, ValueError) as error:
             fail(self, operands, error)
+
+    def with_step(self, step: Callable[[], None]) -> Op:
+        """Return this operation for one node whose backward step is ``step``, not the rule."""
+        twin = copy(self)
+        twin.step = step
+        return twin
+
+    def __copy__(self) -> Op:
+        twin = object.__new__(type(self))
+        twin.__dict__.update(self.__dict__)
+        return twin
 
     def __repr__(self) -> str:
         return (

@@ -27,11 +27,6 @@ class Operators(Node):
                 return NotImplemented
         return op(left, right)
 
-    @classmethod
-    def unary(cls, op: Op, operand: Any) -> Any:
-        """Record an operation of one operand."""
-        return op(operand)
-
     def __add__(self, other: Any) -> Any:
         return self.binary(ops.add, self, other)
 

@@ -12,64 +12,103 @@ This is the notes' section 'Neural Networks: Backpropagation'. Figure 1 there:
 >>> f.backward()
 >>> f.data, x.grad, y.grad, z.grad
 (20.0, 4.0, 4.0, 5.0)
+
+Beside this file: ``number`` (comparing, rounding, printing), ``handmade`` (nodes that a program
+makes itself, micrograd's names), ``operators`` (all operators and methods, from the table).
 """
 
 from __future__ import annotations
 
+from collections import deque
 from math import isfinite
-from typing import Any
+from operator import attrgetter
+from threading import RLock
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from tinygrad_edu.engine.notebook import svg_of
+from tinygrad_edu.engine.handmade import Form, Handmade
+from tinygrad_edu.engine.number import Number
 from tinygrad_edu.engine.operation import Node, Op, fail, is_number, to_float
-from tinygrad_edu.engine.operators import Operators
+from tinygrad_edu.engine.ops import add, dot, mul
+from tinygrad_edu.engine.order import check_current, marked_order
+from tinygrad_edu.engine.order import topological_order as topological_order
+
+_new = object.__new__
+_FLOAT = {float}
 
 
-class Value(Operators):
+class Value(Number, Handmade):
     """A number in a computational graph, with the gradient of an output with respect to it.
 
     Args:
         data: A real number; stored as a float.
         label: A name for drawings and error messages.
+        more, named: For a node made by hand: its operands and how gradients pass through it; see
+            ``tinygrad_edu.engine.handmade``.
 
     Attributes:
         data: The forward value. Assigning to a leaf (``p.data -= 0.1 * p.grad``) is how parameters
-            are updated; graphs built before keep the results they had, so build the graph anew.
+            are updated; graphs built before are out of date then, so build the graph anew.
         grad: The gradient that ``backward()`` left here, 0.0 before.
         label: The name; may be set at any time.
         operands: The nodes this one was computed from, in order; empty for a leaf.
-        op: The operation, whose ``local_gradients`` closure gives the partial derivative of this
-            node by each operand; ``None`` for a leaf.
+        op: The operation, whose ``local_gradients`` rule gives the partial derivative of this node
+            by each operand; ``None`` for a leaf.
 
-    ``<``, ``<=``, ``>`` and ``>=`` compare the data. ``==`` and ``hash()`` go by identity, for two
-    nodes are two nodes even if they hold the same number; compare ``a.data == b.data`` instead.
+    Leaves take attributes of your own as well (``p.momentum = 0.0``). ``<``, ``<=``, ``>`` and
+    ``>=`` compare the data. ``==`` and ``hash()`` go by identity, for two nodes are two nodes even
+    if they hold the same number; compare ``a.data == b.data`` instead. Operations on a subclass of
+    yours give nodes of that subclass, made without calling its ``__init__``.
 
     Raises:
         TypeError: If ``data`` is not a real number or ``label`` is not text.
     """
 
-    __slots__ = ("_data", "grad", "label", "operands", "op")
+    # _a, _b: the operands of an operation of one or two, in slots of their own because a tuple
+    # would be one more object that Python's cyclic collector walks; else _a is the tuple.
+    # _x, _y: the numbers that they held, for the rule, and to notice that a leaf has changed since.
+    # _mark: of the last backward pass that came by.
+    __slots__ = ("_data", "grad", "label", "op", "_a", "_b", "_x", "_y", "_mark", "__weakref__")
+    rank: ClassVar[float] = -1.0
 
     grad: float
     label: str
-    operands: tuple[Value, ...]
     op: Op | None
 
-    def __init__(self, data: float | Any, label: str = "") -> None:
-        if not isinstance(label, str):
-            raise TypeError(f"label: expected text, got {type(label).__name__} {label!r}")
-        self._data = to_float(data, "data")
+    if TYPE_CHECKING:
+        _a: Any
+        _b: Any
+        _x: Any
+        _y: Any
+        _mark: object
+
+    def __new__(cls, *_arguments: Any, **_named: Any) -> Value:
+        return _new(Leaf if cls is Value else cls)
+
+    def __init__(self, data: float | Any, label: Any = "", *more: Any, **named: Any) -> None:
+        if type(data) is not float:
+            data = to_float(data, "data")
+        if type(label) is str and not more and not named:
+            self.reset(data, label)
+            return
+        form = Form(label, more, named)
+        self.reset(data, form.label)
+        if form.operands:
+            operands = tuple([as_value(x) for x in form.operands])
+            _remember(self, form.operation(data), operands, tuple([x._data for x in operands]))
+
+    def __init_subclass__(cls, **arguments: Any) -> None:
+        super().__init_subclass__(**arguments)
+        if cls.__module__ != __name__:  # a user's: what is computed with it is of its kind
+            cls.rank = cls.rank / 2.0
+
+    def reset(self, data: float, label: str = "") -> None:
+        """Make this a leaf that holds ``data``, as new."""
+        self._data = data
         self.grad = 0.0
         self.label = label
-        self.operands = ()
-        self.op = None
+        self.op = self._mark = None
 
-    @property
-    def data(self) -> float:
-        """The forward value."""
-        return self._data
-
-    @data.setter
-    def data(self, data: float) -> None:
+    def _set_data(self, data: float) -> None:
         if self.op is not None:
             raise AttributeError(
                 f"the data of {self._name()} is computed by {self.op.name}; assign to the "
@@ -77,36 +116,117 @@ class Value(Operators):
             )
         self._data = to_float(data, "data")
 
+    if TYPE_CHECKING:
+
+        @property
+        def data(self) -> float: ...
+        @data.setter
+        def data(self, data: float) -> None: ...
+
+    else:
+        data = property(attrgetter("_data"), _set_data, doc="The forward value.")
+
+    def _take(self, op: Op) -> None:
+        self.op = op
+
+    @property
+    def operands(self) -> tuple[Value, ...]:
+        """The nodes this one was computed from, in order."""
+        if self.op is None:
+            return ()
+        arity = self.op.arity
+        return (self._a, self._b) if arity == 2 else (self._a,) if arity == 1 else self._a
+
+    def _numbers(self) -> tuple[float, ...]:
+        """The numbers that the operands held when this node was computed."""
+        if self.op is None:
+            return ()
+        arity = self.op.arity
+        return (self._x, self._y) if arity == 2 else (self._x,) if arity == 1 else self._x
+
+    def detach(self) -> Value:
+        """Return a constant of the same number, cut from the graph: no gradient flows through it.
+
+        >>> x = Value(3.0)
+        >>> (x * x.detach()).backward()
+        >>> x.grad
+        3.0
+        """
+        return Constant(self._data)
+
     # --- recording: the forward pass ---
 
-    @classmethod
-    def record(cls, op: Op, operands: tuple[Any, ...]) -> Value:
-        """Compute ``op`` and remember its operands; plain numbers become ``Constant`` leaves."""
+    def __add__(self, other: Any) -> Any:
+        mine, kind = type(self), type(other)
+        if mine is not Value and mine is not Leaf and mine is not Constant:
+            return self.binary(add, self, other)  # a user's subclass: the general way
+        if kind is float:
+            other = Constant(other)
+        elif kind is not Value and kind is not Leaf:
+            return self.binary(add, self, other)
+        x, y = self._data, other._data
         try:
-            numbers = [x._data for x in operands]
-        except AttributeError:  # a plain number among them
-            operands = tuple(
-                [x if isinstance(x, Value) else Constant(to_float(x, op.name)) for x in operands]
-            )
-            numbers = [x._data for x in operands]
+            data = x + y
+        except TypeError:  # somebody assigned what is no number: the general way says so
+            return self.binary(add, self, other)
+        if type(data) is not float:
+            return self.binary(add, self, other)
+        node = _new(Value)  # written out, for most nodes of most graphs are sums and products
+        node._data, node.grad, node.label = data, 0.0, ""
+        node.op, node._mark = add, None
+        node._a, node._b = self, other
+        node._x, node._y = x, y
+        return node
+
+    def __mul__(self, other: Any) -> Any:
+        mine, kind = type(self), type(other)
+        if mine is not Value and mine is not Leaf and mine is not Constant:
+            return self.binary(mul, self, other)  # a user's subclass: the general way
+        if kind is float:
+            other = Constant(other)
+        elif kind is not Value and kind is not Leaf:
+            return self.binary(mul, self, other)
+        x, y = self._data, other._data
         try:
-            data = op.forward(*numbers)
-        except (ArithmeticError, ValueError) as error:
-            fail(op, operands, error)
-        return _node(data, op, operands)
+            data = x * y
+        except TypeError:
+            return self.binary(mul, self, other)
+        if type(data) is not float:
+            return self.binary(mul, self, other)
+        node = _new(Value)
+        node._data, node.grad, node.label = data, 0.0, ""
+        node.op, node._mark = mul, None
+        node._a, node._b = self, other
+        node._x, node._y = x, y
+        return node
+
+    def __radd__(self, other: Any) -> Any:
+        return Constant(other) + self if type(other) is float else self.binary(add, other, self)
+
+    def __rmul__(self, other: Any) -> Any:
+        return Constant(other) * self if type(other) is float else self.binary(mul, other, self)
 
     @classmethod
-    def unary(cls, op: Op, operand: Value) -> Value:
-        """Do what ``record`` does for one operand, where every nanosecond counts."""
+    def unary(cls, op: Op, operand: Any) -> Any:
+        """Record an operation of one operand."""
+        number = operand._data
+        if type(number) is not float or cls.rank != -1.0:
+            return cls.record(op, (operand,))
         try:
-            data = op.forward(operand._data)
+            data = op.forward(number)
         except (ArithmeticError, ValueError) as error:
             fail(op, (operand,), error)
-        return _node(data, op, (operand,))
+        if type(data) is not float:
+            return cls.record(op, (operand,))
+        node = _new(Value)
+        node._data, node.grad, node.label = data, 0.0, ""
+        node.op, node._mark = op, None
+        node._a, node._x = operand, number
+        return node
 
     @classmethod
     def binary(cls, op: Op, left: Any, right: Any) -> Any:
-        """Do what ``record`` does for two operands; foreign types give ``NotImplemented``."""
+        """Record an operation of two operands; foreign types give ``NotImplemented``."""
         if not isinstance(right, Value):
             if isinstance(right, Node) or not is_number(right, op.name):
                 return NotImplemented
@@ -115,11 +235,55 @@ class Value(Operators):
             if not is_number(left, op.name):
                 return NotImplemented
             left = Constant(left)
+        if left.rank != -1.0 or right.rank != -1.0:
+            return (left if left.rank >= right.rank else right).record(op, (left, right))
+        x, y = left._data, right._data
+        if type(x) is not float or type(y) is not float:
+            return cls.record(op, (left, right))
         try:
-            data = op.forward(left._data, right._data)
+            data = op.forward(x, y)
         except (ArithmeticError, ValueError) as error:
             fail(op, (left, right), error)
-        return _node(data, op, (left, right))
+        if type(data) is not float:
+            return cls.record(op, (left, right))
+        node = _new(Value)
+        node._data, node.grad, node.label = data, 0.0, ""
+        node.op, node._mark = op, None
+        node._a, node._b = left, right
+        node._x, node._y = x, y
+        return node
+
+    @classmethod
+    def record(cls, op: Op, operands: tuple[Any, ...]) -> Value:
+        """Compute ``op`` and remember its operands; plain numbers become ``Constant`` leaves.
+
+        Raises:
+            TypeError: If the result is not a real number.
+            ZeroDivisionError, ValueError, OverflowError: Outside the operation's domain.
+        """
+        try:
+            numbers = tuple([x._data for x in operands])
+        except AttributeError:  # a plain number among them
+            operands = tuple(
+                [x if isinstance(x, Value) else Constant(to_float(x, op.name)) for x in operands]
+            )
+            numbers = tuple([x._data for x in operands])
+        if op is not dot and not _FLOAT.issuperset(map(type, numbers)):
+            numbers = _as_floats(operands)
+        try:
+            data = op.forward(*numbers)
+            if type(data) is not float:
+                numbers = _as_floats(operands)
+                data = to_float(op.forward(*numbers), f"the result of {op.name}")
+        except (ArithmeticError, ValueError) as error:
+            fail(op, operands, error)
+        except TypeError:
+            _as_floats(operands)  # says so if a leaf was given what is no number
+            raise
+        node: Value = _new(cls if cls.rank != -1.0 else Value)
+        node.reset(data)
+        _remember(node, op, operands, numbers)
+        return node
 
     # --- the backward pass ---
 
@@ -132,7 +296,7 @@ class Value(Operators):
         if self.op is None:
             return ()
         try:
-            return self.op.local_gradients(self._data, *[x._data for x in self.operands])
+            return self.op.local_gradients(self._data, *self._numbers())
         except (ArithmeticError, ValueError) as error:
             fail(self.op, self.operands, error, "gradient of ")
 
@@ -141,51 +305,49 @@ class Value(Operators):
 
         Leaves accumulate: the gradients of this pass are added to what ``grad`` held, until
         ``zero_grad()``, as torch's leaves do. Interior nodes hold the gradients of the latest pass
-        over them alone. If a rule raises, all gradients are as they were.
+        over them alone. All or nothing: if a rule raises, or Ctrl-C comes in between, all gradients
+        are as they were. Threads wait for each other.
 
         Raises:
             ZeroDivisionError, ValueError, OverflowError: Where a derivative does not exist or is
                 infinite; the message names the operation and its operands.
+            RuntimeError: If a leaf's data changed after this node was computed.
 
         >>> x = Value(3.0)
         >>> (x * x).backward()          # x is used twice: 3 + 3
         >>> x.grad
         6.0
         """
-        order = topological_order(self)
-        before = [node.grad for node in order]
-        for node in order:
-            if node.op is not None:
-                node.grad = 0.0
-        self.grad = 1.0 if self.op is not None else self.grad + 1.0  # df/df = 1
-        node = self
-        try:
-            for node in reversed(order):
-                op = node.op
-                if op is None:
-                    continue
-                grad, operands = node.grad, node.operands
-                if op.arity == 2:  # the chain rule, written out for two operands, for one, for many
-                    a, b = operands
-                    by_a, by_b = op.local_gradients(node._data, a._data, b._data)
-                    a.grad += grad * by_a
-                    b.grad += grad * by_b
-                elif op.arity == 1:
-                    (a,) = operands
-                    (by_a,) = op.local_gradients(node._data, a._data)
-                    a.grad += grad * by_a
-                elif grad != 0.0 or not isfinite(node._data):
-                    # Else nothing is passed on (a dead ReLU behind a neuron): where the result of
-                    # an n-ary operation is finite, so are its partials, and 0 times them is 0.
-                    partials = op.local_gradients(node._data, *[x._data for x in operands])
-                    for x, partial in zip(operands, partials):
-                        x.grad += grad * partial
-        except BaseException as error:
-            for changed, old in zip(order, before):
-                changed.grad = old
-            if node.op is not None and isinstance(error, (ArithmeticError, ValueError)):
-                fail(node.op, node.operands, error, "gradient of ")
-            raise
+        if _one_at_a_time._is_owned():  # type: ignore[attr-defined]
+            raise RuntimeError(
+                "backward() inside backward(): in a rule or a signal handler, use grad()"
+            )
+        with _one_at_a_time:
+            order = marked_order(self)
+            undo = map(_set_grad, order, [node.grad for node in order])
+            try:
+                _chain_rule(self, order)
+            except BaseException:
+                _exhaust(undo)  # a single call into C: a second Ctrl-C cannot cut it in two
+                raise
+
+    def step_back(self) -> None:
+        """Do this node's part of a backward pass: give each operand its share of the gradient.
+
+        Calling it on every node, outputs before their operands, after ``output.grad = 1.0``, is the
+        backward pass done by hand.
+
+        >>> x = Value(3.0)
+        >>> y = x * x
+        >>> y.grad = 1.0
+        >>> y.step_back()
+        >>> x.grad
+        6.0
+        """
+        if self.op is None:
+            return
+        check_current(self, self)
+        _step_back(self, self.op)
 
     def zero_grad(self) -> None:
         """Set the gradient of this node, and of every node it was computed from, to 0.
@@ -198,59 +360,20 @@ class Value(Operators):
         for node in topological_order(self):
             node.grad = 0.0
 
-    # --- being a number ---
 
-    def __float__(self) -> float:
-        return self._data
+class Leaf(Value):
+    """What ``Value(2.0)`` makes: a node with room for attributes of the user's own.
 
-    def __int__(self) -> int:
-        return int(self._data)
+    Its ``data`` is a plain slot, so reading and updating parameters is fast; what is assigned there
+    is checked when it is next computed with.
+    """
 
-    def __bool__(self) -> bool:
-        return self._data != 0.0
+    __slots__ = ("__dict__",)
+    if not TYPE_CHECKING:
+        data = Value.__dict__["_data"]
 
-    def __round__(self, digits: int | None = None) -> float:
-        return round(self._data, digits) if digits is not None else round(self._data)
 
-    def __lt__(self, other: Any) -> Any:
-        number = _comparable(other)
-        return NotImplemented if number is None else self._data < number
-
-    def __le__(self, other: Any) -> Any:
-        number = _comparable(other)
-        return NotImplemented if number is None else self._data <= number
-
-    def __gt__(self, other: Any) -> Any:
-        number = _comparable(other)
-        return NotImplemented if number is None else self._data > number
-
-    def __ge__(self, other: Any) -> Any:
-        number = _comparable(other)
-        return NotImplemented if number is None else self._data >= number
-
-    def __repr__(self) -> str:
-        label = f", label={self.label!r}" if self.label else ""
-        return f"{type(self).__name__}(data={self._data!r}, grad={self.grad!r}{label})"
-
-    def __format__(self, spec: str) -> str:
-        return format(self._data, spec) if spec else repr(self)
-
-    def _repr_svg_(self) -> str | None:
-        """Draw the graph where a notebook shows this node; a leaf or a large graph stays text."""
-        if self.op is None or len(topological_order(self)) > 100:
-            return None
-        return svg_of(self)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        if self.op is not None:
-            raise TypeError(
-                f"{self._name()} was computed by {self.op.name}: only leaves are copied or "
-                "pickled; take Value(x.data) to cut it from its graph"
-            )
-        return (_restore, (type(self), self._data, self.label, self.grad))
-
-    def _name(self) -> str:
-        return f"Value {self.label!r}" if self.label else f"Value({self._data!r})"
+Leaf.__name__ = "Value"  # in messages: the user made a Value
 
 
 class Constant(Value):
@@ -258,32 +381,36 @@ class Constant(Value):
 
     __slots__ = ()
 
+    def __new__(cls, *_arguments: Any, **_named: Any) -> Constant:
+        return _new(cls)
 
-_new = object.__new__
+    def __init__(self, data: float | Any, label: str = "") -> None:
+        self._data = data if type(data) is float else to_float(data, "data")
+        self.grad = 0.0
+        self.label = label
+        self.op = self._mark = None
 
 
-def _node(data: float, op: Op, operands: tuple[Value, ...]) -> Value:
-    node = _new(Value)
-    node._data = data
-    node.grad = 0.0
-    node.label = ""
-    node.operands = operands
+# --- remembering ---------------------------------------------------------------------------------
+
+
+def _remember(node: Value, op: Op, operands: tuple[Value, ...], numbers: tuple[float, ...]) -> None:
     node.op = op
-    return node
+    if op.arity == 2:
+        node._a, node._b = operands
+        node._x, node._y = numbers
+    elif op.arity == 1:
+        (node._a,), (node._x,) = operands, numbers
+    else:
+        node._a, node._x = operands, numbers
 
 
-def _restore(kind: type[Value], data: float, label: str, grad: float) -> Value:
-    leaf = kind(data, label)
-    leaf.grad = grad
-    return leaf
-
-
-def _comparable(other: Any) -> Any:
-    if isinstance(other, Value):
-        return other._data
-    if isinstance(other, Node) or not is_number(other, "comparison"):
-        return None
-    return other if type(other) is int else float(other)  # numpy's would give numpy's truth
+def _as_floats(operands: tuple[Value, ...]) -> tuple[float, ...]:
+    """Make floats of what was assigned to the data of leaves, such as ints and numpy scalars."""
+    for x in operands:
+        if type(x._data) is not float:
+            x._data = to_float(x._data, f"data of {x.label or 'a leaf'}")
+    return tuple([x._data for x in operands])
 
 
 def as_value(number: Any) -> Value:
@@ -295,27 +422,67 @@ def as_value(number: Any) -> Value:
     return number if isinstance(number, Value) else Constant(number)
 
 
-def topological_order(*outputs: Value) -> list[Value]:
-    """List every node that ``outputs`` depend on, operands before the nodes computed from them.
+# --- the chain rule ------------------------------------------------------------------------------
 
-    Iterative: a depth-first walk with a stack of its own, so a graph may be millions of nodes deep.
+_one_at_a_time = RLock()  # held by a backward pass: two at once would mix up marks and gradients
+_exhaust = deque[Any](maxlen=0).extend
+_set_grad = Value.__dict__["grad"].__set__
 
-    >>> x = Value(2.0, "x")
-    >>> [node.op.symbol if node.op else node.label for node in topological_order((x + x) * x)]
-    ['x', '+', '*']
-    """
-    order: list[Value] = []
-    seen: set[Value] = set()
-    stack: list[Value | None] = list(reversed(outputs))
-    while stack:
-        node = stack.pop()
-        if node is None:  # the operands of the node below this mark are done
-            order.append(stack.pop())  # type: ignore[arg-type]
-        elif node not in seen:
-            seen.add(node)
-            if node.operands:
-                stack += (node, None)
-                stack += reversed(node.operands)
-            else:
-                order.append(node)
-    return order
+
+def _chain_rule(output: Value, order: list[Value]) -> None:
+    for node in order:
+        if node.op is not None:
+            node.grad = 0.0
+        elif type(node.grad) is not float:
+            node.grad = _usable(node.grad)
+    output.grad = 1.0 if output.op is not None else output.grad + 1.0  # df/df = 1
+    for node in reversed(order):
+        op = node.op
+        if op is mul:  # the chain rule, written out for products and sums
+            a, b = node._a, node._b
+            x, y = node._x, node._y
+            if a._data is not x or b._data is not y:
+                check_current(node, output)
+            grad = node.grad
+            a.grad += grad * y
+            b.grad += grad * x
+        elif op is add:
+            a, b = node._a, node._b
+            if a._data is not node._x or b._data is not node._y:
+                check_current(node, output)
+            grad = node.grad
+            a.grad += grad
+            b.grad += grad
+        elif op is not None:
+            check_current(node, output)
+            _step_back(node, op)
+
+
+def _step_back(node: Any, op: Op) -> None:
+    """Add to the gradient of each operand: the node's gradient times the partial derivative."""
+    if op.step is not None:
+        op.step()
+        return
+    grad = node.grad
+    try:
+        if op.arity == 1:
+            (by_a,) = op.local_gradients(node._data, node._x)
+            node._a.grad += grad * by_a
+        elif op.arity == 2:
+            by_a, by_b = op.local_gradients(node._data, node._x, node._y)
+            node._a.grad += grad * by_a
+            node._b.grad += grad * by_b
+        elif grad != 0.0 or not isfinite(node._data):
+            # Else nothing is passed on (a dead ReLU behind a neuron): where the result of an n-ary
+            # operation is finite, so are its partials, and 0 times them is 0.
+            for x, partial in zip(node._a, op.local_gradients(node._data, *node._x)):
+                x.grad += grad * partial
+    except (ArithmeticError, ValueError) as error:
+        fail(op, node.operands, error, "gradient of ")
+
+
+def _usable(grad: Any) -> float:
+    """What was assigned to ``grad`` as a float: ``None`` and numpy's numbers will do."""
+    if grad is None:
+        return 0.0
+    return to_float(grad._data if isinstance(grad, Value) else grad, "grad")

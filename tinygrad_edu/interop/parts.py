@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from tinygrad_edu import nn
 from tinygrad_edu.engine import functional
+from tinygrad_edu.engine.number import as_float
 from tinygrad_edu.engine.ops import softplus
 from tinygrad_edu.nn.structure import activation_key, layers_of
 
@@ -55,8 +56,8 @@ def take_apart(model: Any) -> Parts:
             raise ValueError(f"layer {i}: expected a bias in all neurons, or in none")
         layers.append(
             Linear(
-                [[float(w) for w in neuron.w] for neuron in neurons],
-                None if biases[0] is None else [float(b) for b in biases],
+                [[as_float(w) for w in neuron.w] for neuron in neurons],
+                None if biases[0] is None else [as_float(b) for b in biases],
                 keys.pop(),
             )
         )

@@ -22,6 +22,7 @@ from typing import Any
 
 from tinygrad_edu.data import as_rows, as_targets
 from tinygrad_edu.engine import functional
+from tinygrad_edu.engine.number import as_float
 from tinygrad_edu.nn.features import FeatureMap, feature_count
 from tinygrad_edu.nn.initialization import Seed, random_source
 from tinygrad_edu.nn.layers import MLP, Layer, Neuron, as_inputs, check_count
@@ -68,7 +69,7 @@ class LinearRegression(_LinearNeuron):
 
     def predict(self, x: Any) -> float:
         """Return the predicted number for one example."""
-        return float(self(x))
+        return as_float(self(x))
 
 
 class LogisticRegression(_LinearNeuron):
@@ -100,7 +101,7 @@ class LogisticRegression(_LinearNeuron):
 
     def predict(self, x: Any) -> int:
         """Return 1 if ``P(y = +1)`` is greater than 0.5, else 0."""
-        return int(float(self(x)) > 0.5)
+        return int(as_float(self(x)) > 0.5)
 
 
 class SoftmaxRegression(Layer):
@@ -170,7 +171,7 @@ class Perceptron(_LinearNeuron):
 
     def predict(self, x: Any) -> int:
         """Return 1 or -1."""
-        return sgn(float(self.score(x)))
+        return sgn(as_float(self.score(x)))
 
     def learn(
         self,
@@ -204,7 +205,7 @@ class Perceptron(_LinearNeuron):
                 source.shuffle(order)
             for i in order:
                 inputs = [float(value) for value in _features_of(rows[i], self)]
-                if sgn(float(self._sum(inputs))) != labels[i]:
+                if sgn(as_float(self._sum(inputs))) != labels[i]:
                     corrections += 1
                     for weight, value in zip(self.w, inputs):
                         weight.data += labels[i] * value

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from tinygrad_edu.engine import functional, ops
+from tinygrad_edu.engine.number import as_float
 from tinygrad_edu.engine.operation import Node
 from tinygrad_edu.engine.value import Value
 from tinygrad_edu.nn.measures import argmax
@@ -121,7 +122,7 @@ class Loss:
             truth = _position(target)
             if any(isinstance(x, Node) and x.rank > 0 for x in (truth, *prediction)):
                 return ops.equal(_traced_argmax(prediction), truth)
-            return float(argmax(prediction) == int(float(truth)))
+            return as_float(argmax(prediction) == int(as_float(truth)))
         chosen = (
             functional.greater_equal(prediction, 0.0)
             if self.takes == "scores"

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from tinygrad_edu.engine.number import as_float
+
 
 def sgn(x: Any) -> int:
     """Return -1 when ``x`` is negative, else 1: the notes' indicator function.
@@ -15,7 +17,7 @@ def sgn(x: Any) -> int:
     >>> sgn(-0.5), sgn(0.0), sgn(2.0)
     (-1, 1, 1)
     """
-    return -1 if float(x) < 0.0 else 1
+    return -1 if as_float(x) < 0.0 else 1
 
 
 def argmax(values: Sequence[Any]) -> int:
@@ -27,7 +29,7 @@ def argmax(values: Sequence[Any]) -> int:
     >>> argmax([1.0, 3.0, 3.0])
     1
     """
-    numbers = [float(value) for value in values]
+    numbers = [as_float(value) for value in values]
     if not numbers:
         raise ValueError("argmax: expected at least one value, got none")
     return numbers.index(max(numbers))
@@ -55,7 +57,7 @@ def accuracy(predicted: Iterable[Any], labels: Iterable[Any]) -> float:
     0.75
     """
     pairs = _pairs(predicted, labels)
-    return sum(float(p) == float(y) for p, y in pairs) / len(pairs)
+    return sum(as_float(p) == as_float(y) for p, y in pairs) / len(pairs)
 
 
 def confusion_matrix(
@@ -76,9 +78,9 @@ def confusion_matrix(
     """
     pairs = _pairs(predicted, labels)
     found = [number for pair in pairs for number in pair]
-    count = int(max(float(c) for c in found)) + 1 if classes is None else classes
+    count = int(max(as_float(c) for c in found)) + 1 if classes is None else classes
     for i, number in enumerate(found):
-        if not 0 <= float(number) < count or float(number) != int(number):
+        if not 0 <= as_float(number) < count or as_float(number) != int(number):
             kind = "label" if i % 2 else "prediction"
             raise ValueError(
                 f"confusion_matrix: {kind} {i // 2}: expected a class from 0 to {count - 1}, "

@@ -13,8 +13,9 @@ from copy import copy
 from typing import Any
 
 from tinygrad_edu.engine.notebook import svg_of
+from tinygrad_edu.engine.number import as_float
 from tinygrad_edu.engine.operation import Node, to_float
-from tinygrad_edu.engine.value import Constant, Value
+from tinygrad_edu.engine.value import Constant, Leaf, Value
 
 
 class Module:
@@ -106,7 +107,7 @@ class Module:
         >>> Neuron(2, initialization="zeros").numbers()([10.0, 20.0])
         0.0
         """
-        return self.with_parameters([float(parameter) for parameter in self.parameters()])
+        return self.with_parameters([as_float(parameter) for parameter in self.parameters()])
 
     def expand(self) -> Any:
         """Return a copy with the same parameters whose neurons record single ``+`` and ``*`` nodes.
@@ -194,7 +195,7 @@ def _items(held: Any) -> Iterable[tuple[Any, Any]]:
 def _collect(held: Any, found: dict[Any, None]) -> None:
     for _, item in _items(held):
         # the common case first, for this is called often
-        if (type(item) is Value and item.op is None) or _is_parameter(item):
+        if (type(item) is Leaf and item.op is None) or _is_parameter(item):
             found[item] = None
         else:
             _collect(item, found)

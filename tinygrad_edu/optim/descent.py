@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tinygrad_edu.engine.number import as_float
 from tinygrad_edu.engine.value import Value
 from tinygrad_edu.optim.clipping import gradient_norm
 from tinygrad_edu.optim.optimizer import Optimizer
@@ -63,7 +64,7 @@ def follow_gradient(
             x.grad = 0.0
         try:
             value = function(*point)
-            number = float(value)
+            number = as_float(value)
             if isinstance(value, Value):
                 value.backward()
             finite = math.isfinite(number) and math.isfinite(gradient_norm(point))

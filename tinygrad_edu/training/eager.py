@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
+from tinygrad_edu.engine.number import as_float
 from tinygrad_edu.engine.value import Value
 from tinygrad_edu.nn.loss import Loss, predictor
 from tinygrad_edu.nn.module import Module
@@ -126,7 +127,7 @@ class EagerEngine:
                 node = -node
             if isinstance(node, Value):
                 node.backward()
-            penalty = float(node)
+            penalty = as_float(node)
         # 3. Nothing moves unless all is finite.
         norm = gradient_norm(p.parameters)
         for name, number in (("loss", total + penalty), ("gradient norm", norm)):
@@ -149,7 +150,7 @@ class EagerEngine:
             lost = loss(prediction, target)
             if isinstance(lost, Value):
                 lost.backward()
-            total += float(lost)
+            total += as_float(lost)
             if counts:
                 correct += int(loss.correct(prediction, target))
         return total, correct
@@ -174,12 +175,12 @@ def evaluate_on(
     total, correct = 0.0, 0
     for row, target in zip(rows, targets):
         prediction = predict(row)
-        total += float(loss(prediction, target))
+        total += as_float(loss(prediction, target))
         if loss.classifies:
             correct += int(loss.correct(prediction, target))
     if loss.reduction == "mean":
         total /= len(rows)
     if penalty is not None:
-        extra = float(penalty([float(p) for p in model.parameters()]))
+        extra = as_float(penalty([as_float(p) for p in model.parameters()]))
         total += -extra if loss.maximize else extra
     return Measured(total, correct if loss.classifies else None)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
+from tinygrad_edu.engine.number import as_float
 from tinygrad_edu.engine.value import Value
 from tinygrad_edu.nn.loss import Loss, predictor
 from tinygrad_edu.nn.module import Module
@@ -57,7 +58,7 @@ class EagerGradients:
             lost = self.loss(prediction, target)
             if isinstance(lost, Value):
                 lost.backward()
-            total += float(lost)
+            total += as_float(lost)
             if self.loss.classifies:
                 correct += int(self.loss.correct(prediction, target))
         return Sums(total, correct, [parameter.grad for parameter in self.parameters])

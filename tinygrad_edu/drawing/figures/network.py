@@ -18,6 +18,7 @@ from tinygrad_edu.drawing.figures.elements import svg_element, svg_root, svg_tex
 from tinygrad_edu.drawing.figures.figure import Figure
 from tinygrad_edu.drawing.figures.text import NumberFormat, label_lines, number_text, text_width
 from tinygrad_edu.engine.gradient import grad
+from tinygrad_edu.engine.number import as_float
 from tinygrad_edu.engine.operation import Op
 from tinygrad_edu.engine.value import Value
 
@@ -122,8 +123,8 @@ def describe_network(
     return Network(
         titles=[names, *([_symbol(neuron.activation) for neuron in column] for column in columns)],
         shown=[_shown(len(column), max_neurons) for column in (names, *columns)],
-        weights=[[[float(w) for w in neuron.w] for neuron in column] for column in columns],
-        biases=[[None if n.b is None else float(n.b) for n in column] for column in columns],
+        weights=[[[as_float(w) for w in neuron.w] for neuron in column] for column in columns],
+        biases=[[None if n.b is None else as_float(n.b) for n in column] for column in columns],
         values=values,
         gradients=gradients,
     )
@@ -160,7 +161,7 @@ def _numbers(
     else:
         nodes.append(_as_list(model(inputs)))
     outputs = nodes[-1]
-    values = [[float(node) for node in column] for column in nodes]
+    values = [[as_float(node) for node in column] for column in nodes]
     if loss is None and len(outputs) > 1:
         return values, []
     prediction: Any = outputs[0] if len(outputs) == 1 else outputs

@@ -19,6 +19,7 @@ from tinygrad_edu.drawing.figures.diagram import GRADIENT_COLOR, VALUE_COLOR
 from tinygrad_edu.drawing.plots.classes import CLASS_COLORS, CLASS_MARKERS, Classified, span
 from tinygrad_edu.engine import functional
 from tinygrad_edu.engine.gradient import grad
+from tinygrad_edu.engine.number import as_float
 from tinygrad_edu.engine.value import Value
 from tinygrad_edu.nn.loss import as_loss, predictor
 
@@ -321,7 +322,7 @@ def plot_loss_surface(
     <Figure size ...>
     """
     loss = as_loss(loss)
-    numbers = [float(parameter) for parameter in model.parameters()]
+    numbers = [as_float(parameter) for parameter in model.parameters()]
     names = [name for name, _ in model.named_parameters()]
     i, j = which
     if i == j or not 0 <= min(i, j) <= max(i, j) < len(numbers):
@@ -340,7 +341,7 @@ def plot_loss_surface(
         moved = list(numbers)
         moved[i], moved[j] = a, b
         predict = predictor(model.with_parameters(moved), loss)
-        return float(loss.of([predict(row) for row in rows], targets))
+        return as_float(loss.of([predict(row) for row in rows], targets))
 
     return plot_surface(
         height, x, y_span, path=path, resolution=resolution, labels=(names[i], names[j]), axes=axes
@@ -372,7 +373,7 @@ def _grid(
         raise ValueError(f"resolution: expected at least 2, got {resolution}")
     xs, ys = (_steps(*span([point[i] for point in classified.points]), resolution) for i in (0, 1))
     answer = classified.answers(model.numbers())
-    return xs, ys, [[[float(z) for z in answer([a, b])] for a in xs] for b in ys]
+    return xs, ys, [[[as_float(z) for z in answer([a, b])] for a in xs] for b in ys]
 
 
 def _lead(classified: Classified, outputs: list[float], k: int) -> float:
@@ -386,9 +387,9 @@ def _probabilities(classified: Classified, outputs: list[float]) -> list[float]:
     if classified.threshold is None:
         if classified.loss.takes == "probabilities":
             return outputs
-        return [float(p) for p in functional.softmax(outputs)]
+        return [as_float(p) for p in functional.softmax(outputs)]
     takes_chance = classified.loss.takes in ("probabilities", "numbers")
-    chance = outputs[0] if takes_chance else float(functional.sigmoid(outputs[0]))
+    chance = outputs[0] if takes_chance else as_float(functional.sigmoid(outputs[0]))
     return [1.0 - chance, chance]
 
 
@@ -416,7 +417,7 @@ def _sampled(
     for at in _steps(low, high, 401):
         x = Value(at)
         output = function(x)
-        y = float(output)
+        y = as_float(output)
         slope = float(grad(output, x)) if isinstance(output, Value) else 0.0
         step = (high - low) / 400.0
         steepest = max(abs(slope), abs(slopes[-1])) if slopes else 0.0
@@ -432,7 +433,7 @@ def _sampled(
 
 def _height(function: Callable[[Any, Any], Any], a: float, b: float) -> float:
     try:
-        return float(function(a, b))
+        return as_float(function(a, b))
     except (ArithmeticError, ValueError):
         return math.nan  # a point outside the domain leaves a hole
 
