@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+import subprocess
 from itertools import combinations
 from typing import Any
 from xml.etree import ElementTree
@@ -12,14 +13,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tinygrad_edu import Value, dot, draw, grad, maximum
+from tinygrad_edu import Value, atan2, dot, draw, explain, grad, maximum, where
 from tinygrad_edu.drawing import Figure
 from tinygrad_edu.drawing.figures.diagram import DIRECTIONS, dot_text
 from tinygrad_edu.drawing.figures.geometry import box_of, point_on
-from tinygrad_edu.drawing.figures.graph import drawn_nodes, graph_diagram
+from tinygrad_edu.drawing.figures.graph import drawn_nodes, graph_diagram, operation_title
 from tinygrad_edu.drawing.figures.layout import place
 from tinygrad_edu.drawing.figures.svg import svg_text
-from tinygrad_edu.drawing.figures.text import label_lines, printable, text_width
+from tinygrad_edu.drawing.figures.text import label_lines, printable, text_width, typeset
 from tinygrad_edu.engine import functional
 from tinygrad_edu.engine.value import Constant, topological_order
 
@@ -80,7 +81,8 @@ def by_id(root: ElementTree.Element) -> dict[str, ElementTree.Element]:
 
 
 def texts(element: ElementTree.Element, kind: str) -> list[str]:
-    return [x.text or "" for x in element.iter(f"{SVG}text") if x.get("class") == kind]
+    found = [x for x in element.iter(f"{SVG}text") if x.get("class") == kind]
+    return ["".join(x.itertext()) for x in found]
 
 
 # --- DOT text -------------------------------------------------------------------------------------
@@ -91,7 +93,7 @@ def test_dot_text_of_figure_1() -> None:
     lines = [line.strip() for line in draw(figure_1()).dot.splitlines()]
     assert lines[0] == "digraph f {"
     labels = {
-        line.split(" [")[0]: line.split("label=<")[1].split("> height")[0]
+        line.split(" [")[0]: line.split("label=<")[1].removesuffix(">]")
         for line in lines
         if re.match(r"n\d \[", line)
     }
@@ -115,15 +117,31 @@ def test_dot_text_is_the_same_from_run_to_run() -> None:
     assert draw(figure_2()).svg == draw(figure_2()).svg
 
 
-def test_sizes_in_dot_text_are_all_fixed() -> None:
+def test_sizes_for_the_layout_are_all_fixed() -> None:
     """Else the layout would depend on fonts, and differ between machines."""
     diagram = graph_diagram(random_graph(40, 1))
-    for text in (dot_text(diagram), dot_text(diagram, layout=True)):
-        assert "fixedsize=true" in text
-        nodes = re.findall(r"^\t*n\d+ \[.*", text, re.MULTILINE)
-        assert len(nodes) == len(diagram.nodes)
-        assert all("width=" in node and "height=" in node for node in nodes)
-    assert "label=<" not in dot_text(diagram, layout=True)
+    text = dot_text(diagram, layout=True)
+    assert "fixedsize=true" in text
+    nodes = re.findall(r"^\t*n\d+ \[.*", text, re.MULTILINE)
+    assert len(nodes) == len(diagram.nodes)
+    assert all("width=" in node and "height=" in node for node in nodes)
+    assert "label=<" not in text
+
+
+def test_a_saved_dot_file_is_good_for_graphviz(require_dot: Any) -> None:
+    """Nothing to complain about, every text as it is, and no box too small for its text."""
+    require_dot()
+    labels = ["\\N \\G", "a\\", "<b>&", "w1_23", "theta", "输入", "a long name of a node", "]]>"]
+    nodes = [Value(float(i), label) for i, label in enumerate(labels)]
+    output = functional.sum([(a - b) * nodes[0] for a, b in combinations(nodes, 2)])
+    output.backward()
+    dot = draw(output, title='\\G "x"').dot
+    done = subprocess.run(
+        ["dot", "-Tsvg"], input=dot, capture_output=True, text=True, encoding="utf-8", check=True
+    )
+    assert "size too small" not in done.stderr
+    shown = [text.replace("\u00a0", " ") for text in ElementTree.fromstring(done.stdout).itertext()]
+    assert {"\\N \\G", "a\\", "<b>&", "w", "(1)", "23", "θ", "输入", "]]>"} <= set(shown)
 
 
 def test_an_operand_used_twice_has_two_links() -> None:
@@ -187,6 +205,97 @@ def test_operands_stand_in_order() -> None:
         assert top < bottom
 
 
+def arrow_tip(edge: ElementTree.Element) -> tuple[float, float]:
+    (polygon,) = edge.iter(f"{SVG}polygon")
+    x, y = polygon.attrib["points"].split()[1].split(",")
+    return float(x), float(y)
+
+
+def read_off(root: ElementTree.Element, vertical: bool) -> str:
+    """The formula, as a reader of the picture has it: nothing is used that is not to be seen.
+
+    Operands are taken in the order of the arrowheads, unless they are numbered.
+    """
+    groups = [x for x in root.iter(f"{SVG}g") if "edge" in x.get("class", "").split()]
+    entering: dict[str, list[ElementTree.Element]] = {}
+    for edge in groups:
+        entering.setdefault(edge.attrib["data-head"], []).append(edge)
+    written: dict[str, str] = {}
+    for group in root.iter(f"{SVG}g"):
+        if "node" not in group.get("class", "").split():
+            continue
+        index = group.attrib["id"].removeprefix("node-")
+        edges = sorted(entering.get(index, []), key=lambda edge: arrow_tip(edge)[not vertical])
+        numbers = [texts(edge, "operand") for edge in edges]
+        if any(numbers):
+            assert sorted(numbers) == [[str(k + 1)] for k in range(len(edges))]
+            edges = [edge for _, edge in sorted(zip(numbers, edges), key=lambda pair: pair[0])]
+        operands = [written[edge.attrib["data-tail"]] for edge in edges]
+        written[index] = formula("".join(texts(group, "title")), operands)
+    return written[index]
+
+
+def formula(symbol: str, operands: list[str]) -> str:
+    """Sums, products and maxima do not tell their operands apart."""
+    if symbol in ("+", "*", "Σ", "maximum"):
+        operands = sorted(operands)
+    return f"{symbol}({' '.join(operands)})" if operands else symbol
+
+
+def written_formula(output: Value) -> str:
+    written: dict[Value, str] = {}
+    for node in topological_order(output):
+        symbol = operation_title(node.op) if node.op else node.label or f"{node.data:g}"
+        written[node] = formula(symbol, [written[x] for x in node.operands])
+    return written[output]
+
+
+def ordered_graph(size: int, seed: int) -> Value:
+    """A random graph of operations at which it matters which operand is which."""
+    source = random.Random(seed)
+    pool = [Value(source.uniform(1.0, 2.0), name) for name in "abcd"]
+    while len(pool) < size:
+        a, b, c = (source.choice(pool[-9:]) for _ in range(3))
+        make = source.choice(
+            [
+                lambda a, b, c: a - b,
+                lambda a, b, c: a / (b * b + 1),
+                lambda a, b, c: (a * a + 1) ** b.tanh(),
+                lambda a, b, c: where(a < b, b, c),
+                lambda a, b, c: functional.dot([a, b], [b, c]),
+                lambda a, b, c: atan2(a, b) + c,
+            ]
+        )
+        pool.append(make(a, b, c).tanh() if source.random() < 0.7 else make(a, b, c))
+    return functional.sum(pool[-5:])
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_reader_can_tell_the_formula(seed: int) -> None:
+    direction = DIRECTIONS[seed % 4]
+    output = ordered_graph(9 + seed, seed)
+    root = parse(draw(output, direction=direction))
+    assert read_off(root, direction in ("TB", "BT")) == written_formula(output)
+
+
+@pytest.mark.slow
+def test_a_reader_can_tell_many_formulas() -> None:
+    for seed in range(100, 300):
+        direction = DIRECTIONS[seed % 4]
+        output = ordered_graph(6 + seed % 25, seed)
+        root = parse(draw(output, direction=direction))
+        assert read_off(root, direction in ("TB", "BT")) == written_formula(output), f"seed {seed}"
+        assert overlaps(root) == [], f"seed {seed}"
+
+
+def test_numbers_say_which_of_two_is_subtracted() -> None:
+    x, y = Value(3.0, "x"), Value(4.0, "y")
+    root = parse(draw((x - y) / (y - x)))
+    assert sorted(texts(root, "operand")) == ["1", "2"], "one of the two differences is crossed"
+    assert texts(parse(draw(x - y)), "operand") == []
+    assert texts(parse(draw((x + y) * (y + x))), "operand") == []
+
+
 def test_numbers_stand_left_and_right_of_a_vertical_stem() -> None:
     found = by_id(parse(draw(figure_1(), direction="TB")))
     value, gradient = found["value-2"].attrib, found["gradient-2"].attrib
@@ -202,7 +311,10 @@ def boxes_of_texts(root: ElementTree.Element) -> list[Any]:
     found = []
     for text in root.iter(f"{SVG}text"):
         size, x, y = (float(text.attrib[name]) for name in ("font-size", "x", "y"))
-        width = text_width(text.text or "", size)
+        runs = [(text.text or "", size)]
+        for run in text:
+            runs += [(run.text or "", float(run.get("font-size", size))), (run.tail or "", size)]
+        width = sum(text_width(*run) for run in runs)
         left = {"middle": x - width / 2, "end": x - width, "start": x}[
             text.get("text-anchor", "middle")
         ]
@@ -317,10 +429,11 @@ def test_no_label_breaks_a_figure(first: str, second: str) -> None:
     y.label = second
     root = parse(draw(y))
     assert {element.tag.removeprefix(SVG) for element in root.iter()} <= {
-        "svg", "title", "desc", "rect", "g", "path", "polygon", "circle", "text",
+        "svg", "title", "desc", "rect", "g", "path", "polygon", "circle", "text", "tspan",
     }  # fmt: skip
     assert len(by_id(root)) == 3 + 2 + 3  # nodes, links, values: nothing was added by a label
     named = list(label_lines(second)) if second.strip() else []
+    named = ["".join(run for run, _ in typeset(line)) for line in named]
     assert texts(by_id(root)["node-2"], "name") == named
 
 
@@ -379,6 +492,66 @@ def test_gradients_show_once_there_are_any() -> None:
     assert texts(parse(draw(y, gradients=False)), "gradient") == []
 
 
+def test_red_numbers_belong_to_the_output() -> None:
+    """Else none are drawn, and a line says so."""
+
+    def note(figure: Figure) -> str:
+        return " ".join(texts(parse(figure), "note"))
+
+    x = Value(2.0, "x")
+    y = x * x
+    y.backward()
+    assert note(draw(y)) == ""
+    w = x + 1
+    for stray in (w, x * 3.0):
+        assert texts(parse(draw(stray)), "gradient") == []
+        assert "not of one backward() from this node" in note(draw(stray))
+    y.backward()  # a second pass: the leaf holds the sum of both
+    assert texts(parse(draw(y)), "gradient") == []
+    assert note(draw(y)).startswith("No gradients are drawn:")
+    assert texts(parse(draw(y, gradients=True)), "gradient") == ["8", "1"]
+    assert note(draw(y, gradients=True)).startswith("Gradients:")
+    y.zero_grad()
+    assert note(draw(y)) == ""
+    y.backward()
+    assert texts(parse(draw(y)), "gradient") == ["4", "1"]
+    assert "No gradients" not in draw(y).svg
+    assert "No gradients are drawn" in (parse(draw(w)).findtext(f"{SVG}desc") or "")
+
+
+def test_gradients_of_a_backward_pass_under_way_are_drawn() -> None:
+    x, y = Value(2.0, "x"), Value(3.0, "y")
+    h = x * y
+    f = h + x
+    f.grad = 1.0
+    assert texts(parse(draw(f)), "gradient") == ["0", "0", "0", "1"]
+    h.grad, x.grad = 1.0, 1.0
+    assert texts(parse(draw(f)), "gradient") == ["1", "0", "1", "1"]
+    x.grad, y.grad = 4.0, 2.0
+    assert texts(parse(draw(f)), "gradient") == ["4", "2", "1", "1"]
+    x.grad = 3.0  # '=' instead of '+=' where paths join: one of the terms, which is drawn
+    assert texts(parse(draw(f)), "gradient") == ["3", "2", "1", "1"]
+    y.grad = 2.5
+    assert texts(parse(draw(f)), "gradient") == []
+
+
+def test_unlabelled_inputs_have_the_names_that_explain_gives_them() -> None:
+    f = Value(2.0) * Value(3.0) + Value(1.0, "x1") * Value(5.0, "theta_2")
+    root = parse(draw(f))
+    assert [x for x in texts(root, "title") if x not in "*+"] == ["x2", "x3", "x1", "θ2"]
+    assert "x2 = 2" in str(explain(f))
+    assert "x3 = 3" in str(explain(f))
+
+
+def test_subscripts_are_lowered_and_small() -> None:
+    root = by_id(parse(draw(Value(1.0, "w1_23"))))
+    (title,) = [x for x in root["node-0"].iter(f"{SVG}text") if x.get("class") == "title"]
+    raised, lowered = title
+    assert (title.text, raised.text, lowered.text) == ("w", "(1)", "23")
+    assert float(raised.attrib["dy"]) < 0.0 < float(lowered.attrib["dy"])
+    assert float(lowered.attrib["font-size"]) < float(title.attrib["font-size"])
+
+
 # --- options --------------------------------------------------------------------------------------
 
 
@@ -388,9 +561,9 @@ def test_constants() -> None:
     shown, inside, hidden = (
         texts(parse(draw(y, constants=how)), "title") for how in ("show", "inside", "hide")
     )
-    assert sorted(shown) == sorted(["x", "^3", "2", "*", "4", "/", "−", "0.5", "max"])
-    assert sorted(inside) == sorted(["x", "^3", "2 *", "/ 4", "−", "max(·, 0.5)"])
-    assert sorted(hidden) == sorted(["x", "^3", "*", "/", "−", "max"])
+    assert sorted(shown) == sorted(["x", "^3", "2", "*", "4", "/", "−", "0.5", "maximum"])
+    assert sorted(inside) == sorted(["x", "^3", "2 *", "/ 4", "−", "maximum(·, 0.5)"])
+    assert sorted(hidden) == sorted(["x", "^3", "*", "/", "−", "maximum"])
 
 
 def test_a_constant_has_no_stem() -> None:
@@ -406,7 +579,7 @@ def test_a_constant_has_no_stem() -> None:
 def test_a_figure_of_a_single_node() -> None:
     assert texts(parse(draw(Value(3.0, "x"))), "value") == ["3"]
     assert texts(parse(draw(Constant(3.0), constants="hide")), "value") == ["3"]
-    assert texts(parse(draw(Value(3.0))), "title") == ["3"]
+    assert texts(parse(draw(Value(3.0))), "title") == ["x1"]
 
 
 def test_parameters_are_highlighted() -> None:
@@ -444,6 +617,12 @@ def test_max_nodes() -> None:
         draw(figure_2(), max_nodes=6)
     draw(figure_2(), max_nodes=7)
     draw(figure_2(), max_nodes=3, depth=1)
+
+
+def test_max_edges() -> None:
+    with pytest.raises(ValueError, match=r"8 links to draw, more than max_edges=7.*depth=3.*fold="):
+        draw(figure_2(), max_edges=7)
+    draw(figure_2(), max_edges=8)
 
 
 def test_title_and_description_for_screen_readers() -> None:

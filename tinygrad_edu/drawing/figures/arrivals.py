@@ -9,9 +9,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 from tinygrad_edu.drawing.figures.diagram import Diagram, Link, Node
-from tinygrad_edu.drawing.figures.geometry import Obstacles, Path, Point, point_on, split
+from tinygrad_edu.drawing.figures.geometry import (
+    Box,
+    Obstacles,
+    Path,
+    Point,
+    box_of,
+    overlap,
+    point_on,
+    split,
+)
 
 ARROW_LENGTH = 6.5
 ARROW_HALF = 2.4  # half its breadth
@@ -20,6 +30,7 @@ _SPREAD = math.radians(52.0)  # links enter a circle at most so far from the flo
 _WIDE_SPREAD = math.radians(78.0)  # or so far if there are many,
 _MANY = 7
 _STEP = math.radians(26.0)  # and at most so far from one another
+OPERAND_SIZE = 9.0  # font size of the numbers of operands
 _BIT = 26.0  # length of the last bit of a link where only that is bent
 
 
@@ -143,3 +154,99 @@ def _split_last_bit(path: Path, beside: float) -> Path:
         middle = (low + high) / 2.0
         low, high = (low, middle) if is_near(middle) else (middle, high)
     return (*before, *split(segment, high))
+
+
+def operand_places(
+    diagram: Diagram,
+    arrived: Mapping[Link, tuple[Path, tuple[Point, Point, Point]]],
+    boxes: Sequence[Box],
+) -> dict[Link, Point]:
+    """Return where the numbers 1, 2, ... of operands go, for links that do not arrive in order.
+
+    A reader takes the links of a node in the order of their arrowheads. Where that is not the order
+    of its operands, and it matters which is which, each gets a number beside its arrowhead.
+    """
+    entering: dict[int, list[Link]] = {}
+    for link in diagram.links:
+        if diagram.nodes[link.head].ordered:
+            entering.setdefault(link.head, []).append(link)
+    crossed = []
+    for links in entering.values():
+        links.sort(key=lambda link: arrived[link][1][1][1])
+        tails = [link.tail for link in links]
+        if tails != [link.tail for link in sorted(links, key=lambda link: link.position)]:
+            crossed.append(links)
+    if not crossed:
+        return {}
+    around = [(box_of(path), path) for path, _ in arrived.values()]
+    half = _HALF if diagram.is_horizontal else _HALF[::-1]
+    places: dict[Link, Point] = {}
+    for links in crossed:
+        tips = [arrived[link][1][1] for link in links]
+        (left, top), (right, bottom) = box_of(tips)
+        near = (left - 95.0, top - 80.0), (right + 15.0, bottom + 80.0)
+        drawn = [
+            point
+            for box, path in around
+            if overlap(box, near)
+            for i in range(0, len(path) - 1, 3)
+            if overlap(box_of(path[i : i + 4]), near)
+            for point in _dots(path[i : i + 4], near)
+        ]
+        drawn += [point for link in links for point in arrived[link][1]]
+        solid = [box for box in boxes if overlap(box, near)]
+        taken: list[Point] = []
+        middle = (len(links) - 1) / 2.0
+        for rank, link in enumerate(links):
+            place = _beside(arrived[link][0], rank <= middle, half, drawn, solid, taken)
+            taken.append(place)
+            places[link] = place
+    return places
+
+
+_HALF = (3.4, 4.8)  # half the width and height of a number of operands, and a little room
+
+
+def _dots(segment: Path, near: Box) -> list[Point]:
+    length = sum(math.dist(a, b) for a, b in pairwise(segment))
+    count = max(4, int(length / 1.5))
+    points = [point_on(segment, k / count) for k in range(count + 1)]
+    (left, top), (right, bottom) = near
+    return [(x, y) for x, y in points if left < x < right and top < y < bottom]
+
+
+def _beside(
+    path: Path, above: bool, half: Point, drawn: Sequence[Point], boxes: Sequence[Box],
+    taken: Sequence[Point],
+) -> Point:  # fmt: skip
+    """Return a place near the end of ``path`` where a number covers nothing, or the least."""
+    wide, high = half
+    segment = path[-4:]
+    best, fewest = segment[-1], math.inf
+    for k in range(60, -1, -1):
+        x, y = point_on(segment, k / 60)
+        distance = math.dist((x, y), segment[-1])
+        if distance > 70.0:
+            break
+        p, q = point_on(segment, min(k + 1, 60) / 60), point_on(segment, max(k - 1, 0) / 60)
+        length = math.dist(p, q) or 1.0
+        along, across = (q[1] - p[1]) / length, (p[0] - q[0]) / length  # at right angles to it
+        needed = abs(along) * wide + abs(across) * high
+        for side in (-1.0, 1.0) if above else (1.0, -1.0):
+            for off in (0.7, 2.0, 4.0, 6.0):
+                u = x + side * (needed + off) * along
+                v = y + side * (needed + off) * across
+                hits = sum(abs(p - u) < wide and abs(q - v) < high for p, q in drawn)
+                hits += 20 * sum(
+                    abs(p - u) < 2.0 * wide and abs(q - v) < 2.0 * high for p, q in taken
+                )
+                hits += 20 * sum(
+                    x0 - wide < u < x1 + wide and y0 - high < v < y1 + high
+                    for (x0, y0), (x1, y1) in boxes
+                )
+                cost = hits + distance / 100.0 + off / 15.0
+                if cost < fewest:
+                    best, fewest = (u, v), cost
+        if fewest < 1.0:
+            break
+    return best

@@ -20,7 +20,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 from tinygrad_edu.drawing.figures.references import columns, cut_links
-from tinygrad_edu.drawing.figures.text import LINE_HEIGHT, text_width
+from tinygrad_edu.drawing.figures.text import LINE_HEIGHT, name_width, text_width, typeset
 
 Direction = Literal["LR", "RL", "TB", "BT"]
 DIRECTIONS: tuple[Direction, ...] = ("LR", "RL", "TB", "BT")
@@ -61,6 +61,8 @@ class Node:
         below: The number below the stem (the gradient), empty for none.
         first: Whether the node stands in the first column.
         ends: Whether an arrow leaves the figure here: the node is an output.
+        ordered: Whether it matters which operand is which; then operands that do not arrive in
+            order, from the top or from the left, are numbered.
     """
 
     title: tuple[str, ...]
@@ -71,12 +73,14 @@ class Node:
     below: str = ""
     first: bool = False
     ends: bool = False
+    ordered: bool = False
 
     @cached_property
     def size(self) -> tuple[float, float]:
         """Width and height of the node, in points; a circle where they are equal."""
-        widths = [text_width(line, TITLE_SIZE) for line in self.title]
-        widths += [text_width(line, NAME_SIZE) for line in self.name]
+        measure = name_width if self.is_named else text_width
+        widths = [measure(line, TITLE_SIZE) for line in self.title]
+        widths += [name_width(line, NAME_SIZE) for line in self.name]
         width = max(widths, default=0.0)
         height = (len(self.title) * TITLE_SIZE + len(self.name) * NAME_SIZE) * LINE_HEIGHT
         # Letters do not fill the corners of their room, so the circle may cut them off a little.
@@ -85,6 +89,11 @@ class Node:
             return math.ceil(width + 16.0), max(_DIAMETER, math.ceil(height + 8.0))
         diameter = max(_SMALL_DIAMETER if self.above is None else _DIAMETER, needed)
         return diameter, diameter
+
+    @property
+    def is_named(self) -> bool:
+        """Whether the title is a name, which is typeset, rather than a symbol or a number."""
+        return not {"operation", "constant"} & set(self.kind.split())
 
     @property
     def is_circle(self) -> bool:
@@ -111,7 +120,7 @@ class Diagram:
     """Nodes and links, operands before the nodes that use them, and texts about the whole.
 
     The gaps are those between columns and between the rows of a column, in inches; pages that write
-    on links need larger ones.
+    on links need larger ones. ``note`` is a line of text below the figure.
 
     >>> x, y = Node(("x",), above="2"), Node(("y",), above="3")
     >>> total = Node(("+",), above="5", ends=True)
@@ -128,6 +137,7 @@ class Diagram:
     direction: Direction = "LR"
     column_gap: float = 0.5
     row_gap: float = 0.2
+    note: str = ""
 
     @property
     def is_horizontal(self) -> bool:
@@ -206,14 +216,15 @@ class Diagram:
 
     def reference_size(self, link: Link) -> tuple[float, float]:
         """Width and height of a reference, in points."""
-        return text_width(self.reference_text(link), NUMBER_SIZE) + 8.0, NUMBER_SIZE + 7.0
+        return name_width(self.reference_text(link), NUMBER_SIZE) + 8.0, NUMBER_SIZE + 7.0
 
 
 def dot_text(diagram: Diagram, *, layout: bool = False) -> str:
     """Return the DOT text of ``diagram``: what ``.dot`` files hold, and what Graphviz lays out.
 
     Node ``i`` is ``n<i>``, and a link has the id ``e-<tail>-<head>-<position>``, the same from run
-    to run. Every size is fixed, so the layout is the same with and without the texts.
+    to run. For the layout every size is fixed, so it depends on no font; in a file boxes grow with
+    the text that whoever draws it has.
 
     Args:
         layout: Leave the texts away, which we write ourselves, and put references ``r<i>`` in the
@@ -235,10 +246,12 @@ def dot_text(diagram: Diagram, *, layout: bool = False) -> str:
     if len(diagram.nodes) < _LARGE:
         graph.attr("graph", ordering="in")  # operands from top to bottom: a - b is not b - a
     if not layout:
-        graph.attr("node", fontname="Times", style="rounded")
+        look = {"fontname": "Times", "style": "rounded", "fixedsize": "false", "margin": "0.1,0.03"}
+        graph.attr("node", **look, width="0.6", height="0.5")
+        graph.attr("edge", arrowsize="0.6", labelfontsize="10", labelfontcolor="#57606a")
     for index, node in enumerate(diagram.nodes):
-        text = {} if layout else {"label": _dot_label(node)}
-        graph.node(f"n{index}", **_inches(diagram.box(node)), **text)
+        look = _inches(diagram.box(node)) if layout else {"label": _dot_label(node)}
+        graph.node(f"n{index}", **look)
     first = [f"n{index}" for index, node in enumerate(diagram.nodes) if node.first]
     if first and len(diagram.nodes) < _HUGE:
         with graph.subgraph() as column:
@@ -252,11 +265,14 @@ def dot_text(diagram: Diagram, *, layout: bool = False) -> str:
         if layout and link in diagram.cut:
             tail = f"r{index}"
             graph.node(tail, **_inches(diagram.reference_size(link)))
+        look = {"weight": "3"} if link in straight else {}
+        if not layout and diagram.nodes[link.head].ordered:
+            look["headlabel"] = str(link.position + 1)
         graph.edge(
             f"{tail}:{leaves}",
             f"n{link.head}:{enters}",
             id=f"e-{link.tail}-{link.head}-{link.position}",
-            **({"weight": "3"} if link in straight else {}),
+            **look,
         )
     if layout and len(diagram.nodes) >= _HUGE:
         _add_columns(graph, diagram)
@@ -285,13 +301,23 @@ def _inches(size: tuple[float, float]) -> dict[str, str]:
 
 def _dot_label(node: Node) -> Any:
     """Return a node's label in Graphviz's HTML-like text, which can colour the numbers."""
-    rows = [html.escape(line) for line in node.title]
-    rows += [f"<i>{html.escape(line)}</i>" for line in node.name if line]
+    rows = [_dot_name(line) if node.is_named else _dot_escaped(line) for line in node.title]
+    rows += [f"<i>{_dot_name(line)}</i>" for line in node.name if line]
     numbers = [
-        f'<font color="{color}">{html.escape(text)}</font>'
+        f'<font color="{color}">{_dot_escaped(text)}</font>'
         for text, color in ((node.above, VALUE_COLOR), (node.below, GRADIENT_COLOR))
         if text
     ]
     if numbers:
         rows.append("&#160; ".join(numbers))
     return f"<{'<br/>'.join(rows)}>"
+
+
+def _dot_name(name: str) -> str:
+    wrap = {0: "{}", -1: "<sub>{}</sub>", 1: "<sup>{}</sup>"}
+    return "".join(wrap[shift].format(_dot_escaped(text)) for text, shift in typeset(name))
+
+
+def _dot_escaped(text: str) -> str:
+    r"""Escape markup, and the backslash: Graphviz has ``\N`` stand for the node's own name."""
+    return html.escape(text).replace("\\", "\\\\")

@@ -105,7 +105,7 @@ class Obstacles:
         around = box_of(segment)  # a segment stays within the box around its four points
         near = {index for cell in self._covered(around) for index in self._cells.get(cell, ())}
         near.discard(but)
-        boxes = [box for box in map(self._boxes.__getitem__, near) if _overlap(box, around)]
+        boxes = [box for box in map(self._boxes.__getitem__, near) if overlap(box, around)]
         if not boxes:
             return False
         (left, top), (right, bottom) = around
@@ -119,7 +119,8 @@ class Obstacles:
         )
 
 
-def _overlap(a: Box, b: Box) -> bool:
+def overlap(a: Box, b: Box) -> bool:
+    """Tell whether two boxes have more than a border in common."""
     (left, top), (right, bottom) = a
     (left2, top2), (right2, bottom2) = b
     return left < right2 and left2 < right and top < bottom2 and top2 < bottom

@@ -8,7 +8,9 @@ Backpropagation Algorithm'.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import count
+from math import isclose
 from typing import Literal, get_args
 
 from tinygrad_edu.drawing.figures.diagram import (
@@ -22,13 +24,27 @@ from tinygrad_edu.drawing.figures.diagram import (
 from tinygrad_edu.drawing.figures.figure import Figure
 from tinygrad_edu.drawing.figures.layout import place
 from tinygrad_edu.drawing.figures.svg import svg_text
-from tinygrad_edu.drawing.figures.text import NumberFormat, label_lines, number_text, printable
+from tinygrad_edu.drawing.figures.text import (
+    NumberFormat,
+    isolated,
+    label_lines,
+    number_text,
+    printable,
+)
+from tinygrad_edu.engine.gradient import grad
+from tinygrad_edu.engine.operation import Op
 from tinygrad_edu.engine.value import Constant, Value, topological_order
 
 Constants = Literal["show", "inside", "hide"]
 
-# Where the table's symbol is hard to see, or to tell from another, in a circle.
-_SYMBOLS = {"-": "−", "·": "dot"}
+# Where the table's symbol is hard to see, or to tell from another, in a circle; and letters.
+_SYMBOLS = {"-": "−", "·": "dot", "σ": "σ", "Σ": "Σ"}
+
+# Operations whose operands may change places; at all others it is told which operand is which.
+_SYMMETRIC = {
+    "add", "mul", "maximum", "minimum", "sum", "max", "min", "logsumexp", "hypot", "equal", "norm",
+    "prod", "mean",
+}  # fmt: skip
 
 _DESCRIBED = 60  # nodes that the text for screen readers lists
 _FIRST_COLUMN = 10  # up to so many inputs stand in one column
@@ -45,6 +61,7 @@ def draw(
     depth: int | None = None,
     expand: Iterable[Value] = (),
     max_nodes: int = 1000,
+    max_edges: int = 4000,
     title: str = "",
 ) -> Figure:
     """Draw the graph that ``output`` was computed by.
@@ -57,8 +74,10 @@ def draw(
             ``"BT"``. In vertical figures the value stands left of the line, the gradient right.
         number_format: A format specification (``".4g"``, ``"+.2f"``) or a function from a float to
             its text.
-        gradients: Whether to write gradients; by default only if there are any, that is, after
-            ``backward()``.
+        gradients: Whether to write gradients; by default if there are any and they are those of
+            ``output``, of one pass. Where they are not (of two passes, of another output, of
+            leaves that have changed since), a line below the figure says so instead; with
+            ``True`` they are written all the same, above that line.
         constants: How plain numbers in a formula (``x * 2``) look: as circles (``"show"``), written
             into the operation that uses them (``"inside"``) or not at all (``"hide"``).
         parameters: Nodes to highlight, such as ``model.parameters()``; those that are not in the
@@ -67,15 +86,18 @@ def draw(
             are left out, a node has a dashed rim.
         expand: Nodes to draw with their operands all the same.
         max_nodes: The most nodes to draw.
+        max_edges: The most links between them.
         title: What the figure shows, for screen readers and file properties; by default the name of
             the output.
 
     Raises:
         TypeError: If ``output``, or a member of ``parameters`` or ``expand``, is not a Value.
-        ValueError: If there are more than ``max_nodes`` nodes to draw, or an option is none of
-            those above.
-        RuntimeError: If Graphviz cannot lay the graph out; raised when the figure is first shown or
-            saved, for the layout is made then.
+        ValueError: If there are more than ``max_nodes`` nodes or ``max_edges`` links to draw, or an
+            option is none of those above.
+
+    Operands arrive at an operation in their order, from the top (in vertical figures from the
+    left). Where they do not, and it matters (``a - b``, ``a / b``, ``a ** b``, ``where``, ``dot``),
+    small numbers 1, 2, ... beside the arrowheads say which operand is which.
 
     >>> x, y, z = Value(2.0, "x"), Value(3.0, "y"), Value(4.0, "z")
     >>> g = x + y; g.label = "g"
@@ -88,7 +110,7 @@ def draw(
     diagram = graph_diagram(
         output, direction=direction, number_format=number_format, gradients=gradients,
         constants=constants, parameters=parameters, depth=depth, expand=expand,
-        max_nodes=max_nodes, title=title,
+        max_nodes=max_nodes, max_edges=max_edges, title=title,
     )  # fmt: skip
     return Figure(lambda: svg_text(place(diagram)), lambda: dot_text(diagram))
 
@@ -104,6 +126,7 @@ def graph_diagram(
     depth: int | None = None,
     expand: Iterable[Value] = (),
     max_nodes: int = 1000,
+    max_edges: int = 4000,
     title: str = "",
 ) -> Diagram:
     """Return what ``draw`` draws, before it is laid out; node ``i`` is that of ``drawn_nodes``."""
@@ -129,20 +152,27 @@ def graph_diagram(
     if len(nodes) > max_nodes:
         raise ValueError(
             f"the graph has {len(nodes):,} nodes to draw, more than max_nodes={max_nodes:,}: pass "
-            f"depth=3 to draw the last operations alone, or max_nodes={len(nodes)} to draw them all"
+            "depth=3 to draw the last operations alone, fold= to draw parts of it as one node, or "
+            f"max_nodes={len(nodes)} to draw them all"
         )
-    if gradients is None:
-        gradients = any(node.grad for node in nodes)
+    note = ""
+    if gradients is not False:
+        stray = stray_gradients(output, nodes)
+        note = f"Gradients: {stray}." if stray and gradients else ""
+        note = f"No gradients are drawn: {stray}." if stray and not gradients else note
+        if gradients is None:
+            gradients = not stray and any(node.grad for node in nodes)
     place_of = {node: index for index, node in enumerate(nodes)}
     inputs = [node for node in nodes if node.op is None and not isinstance(node, Constant)]
     column = 1 < len(inputs) <= _FIRST_COLUMN and not cut
 
+    names = input_names(nodes)
     drawn: list[Node] = []
     links: list[Link] = []
     for index, node in enumerate(nodes):
         value, gradient = (number_text(x, number_format) for x in (node.data, node.grad))
         kind, head, name = _texts(
-            node, value, constants if node not in cut else "hide", number_format
+            node, names.get(node, value), constants if node not in cut else "hide", number_format
         )
         if node in highlighted:
             kind = f"parameter {kind}"
@@ -159,6 +189,7 @@ def graph_diagram(
                 below=gradient if gradients and not bare else "",
                 first=column and node in inputs,
                 ends=node is output,
+                ordered=node.op is not None and node.op.name not in _SYMMETRIC,
             )
         )
         if node not in cut:
@@ -167,10 +198,81 @@ def graph_diagram(
                 for position, operand in enumerate(node.operands)
                 if operand in place_of
             ]
+    if len(links) > max_edges:
+        raise ValueError(
+            f"the graph has {len(links):,} links to draw, more than max_edges={max_edges:,}: pass "
+            f"depth=3 to draw the last operations alone, fold= to draw parts of it as one node, or "
+            f"max_edges={len(links)} to draw them all"
+        )
     title = printable(title or output.label or "computation graph").replace("\n", " ")
+    description = "\n".join(filter(None, [note, _summary(drawn)]))
     return Diagram(
-        tuple(drawn), tuple(links), title=title, description=_summary(drawn), direction=direction
-    )
+        tuple(drawn), tuple(links), title=title, description=description, direction=direction,
+        note=note,
+    )  # fmt: skip
+
+
+def input_names(nodes: Iterable[Value]) -> dict[Value, str]:
+    """Name the inputs among ``nodes`` that have no label: ``x1``, ``x2``, ... in their order.
+
+    >>> a, b = Value(1.0), Value(2.0, "x1")
+    >>> list(input_names([a, b]).values())
+    ['x2']
+    """
+    nodes = list(nodes)
+    taken = {node.label for node in nodes}
+    free = (name for name in map("x{}".format, count(1)) if name not in taken)
+    return {
+        node: next(free)
+        for node in nodes
+        if node.op is None and not isinstance(node, Constant) and not node.label.strip()
+    }
+
+
+def stray_gradients(output: Value, nodes: Sequence[Value]) -> str:
+    """Say why the ``grad`` of ``nodes`` are not the derivatives of ``output``; nothing if they are.
+
+    Gradients of a backward pass that is under way, node by node, are taken as well: there each is
+    the sum of some of its terms.
+
+    >>> x = Value(3.0, "x")
+    >>> y = x * x; y.backward()
+    >>> stray_gradients(y, [x, y])
+    ''
+    >>> z = x + 1.0
+    >>> stray_gradients(z, [x, z])
+    'those that the nodes hold are not of one backward() from this node'
+    """
+    if not any(node.grad for node in nodes):
+        return ""
+    try:
+        wanted = dict(zip(nodes, grad(output, nodes)))
+        if all(_same(node.grad, wanted[node]) for node in nodes):
+            return ""
+        if output.grad == 1.0 and len(nodes) <= _FEW and _is_under_way(output, nodes):
+            return ""
+    except (ArithmeticError, ValueError) as error:
+        return f"they cannot be told to be those of this node ({error})"
+    return "those that the nodes hold are not of one backward() from this node"
+
+
+_FEW = 300  # nodes of which it is looked at whether a backward pass is under way
+
+
+def _same(a: float, b: float) -> bool:
+    return a == b or (a != a and b != b) or isclose(a, b, rel_tol=1e-9)
+
+
+def _is_under_way(output: Value, nodes: Sequence[Value]) -> bool:
+    """Is each gradient the sum of some of the terms that its children pass back?"""
+    everything = topological_order(output)
+    full = dict(zip(everything, grad(output, everything)))
+    sums: dict[Value, set[float]] = {node: {0.0} for node in everything}
+    for node in everything:
+        for operand, partial in zip(node.operands, node.local_gradients()):
+            if len(sums[operand]) <= 256:
+                sums[operand] |= {x + full[node] * partial for x in sums[operand]}
+    return all(node is output or any(_same(node.grad, x) for x in sums[node]) for node in nodes)
 
 
 def drawn_nodes(
@@ -214,17 +316,30 @@ def _values(nodes: Iterable[Value], what: str) -> set[Value]:
 
 
 def _texts(
-    node: Value, value: str, constants: Constants, number_format: NumberFormat
+    node: Value, fallback: str, constants: Constants, number_format: NumberFormat
 ) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
     """Return kind, title and name of a node."""
     label = label_lines(node.label) if node.label.strip() else ()
     if node.op is None:
         kind = "constant" if isinstance(node, Constant) else "input"
-        return kind, label or (value,), ()
-    title = _SYMBOLS.get(node.op.symbol, printable(node.op.symbol))
+        return kind, label or (fallback,), ()
+    title = operation_title(node.op)
     if constants == "inside" and any(isinstance(x, Constant) for x in node.operands):
         title = _with_constants(node, title, number_format)
     return "operation", (title,), label
+
+
+def operation_title(op: Op) -> str:
+    """Return how an operation is shown: its sign, or else its name, as in formulas and in Python.
+
+    >>> from tinygrad_edu import exp, functional
+    >>> x = Value(1.0)
+    >>> [operation_title(node.op) for node in (x - 2.0, exp(x), functional.logsumexp([x]))]
+    ['−', 'exp', 'logsumexp']
+    """
+    if op.symbol in _SYMBOLS:
+        return _SYMBOLS[op.symbol]
+    return printable(op.name if op.symbol.isalnum() else op.symbol)
 
 
 def _with_constants(node: Value, symbol: str, number_format: NumberFormat) -> str:
@@ -239,7 +354,7 @@ def _with_constants(node: Value, symbol: str, number_format: NumberFormat) -> st
 
 def _description(node: Value, value: str, gradient: str, cut: bool) -> str:
     """Say in words what a node is, for pointing devices and screen readers."""
-    parts = [printable(node.label)] if node.label else []
+    parts = [isolated(printable(node.label))] if node.label else []
     if node.op is not None:
         parts.append(f"operation {node.op.name}")
     else:

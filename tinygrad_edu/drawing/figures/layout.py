@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import json
 import math
+import textwrap
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tinygrad_edu.drawing.figures.arrivals import arrive
+from tinygrad_edu.drawing.figures.arrivals import arrive, operand_places
 from tinygrad_edu.drawing.figures.diagram import Diagram, Link, dot_text
 from tinygrad_edu.drawing.figures.geometry import (
     Box,
@@ -32,8 +33,10 @@ from tinygrad_edu.drawing.figures.layout_engines import (
     preferred_engine,
     run_graphviz,
 )
+from tinygrad_edu.drawing.figures.text import LINE_HEIGHT, text_width
 
 MARGIN = 10.0
+NOTE_SIZE = 11.0  # font size of the note below a figure
 
 
 @dataclass(frozen=True)
@@ -49,24 +52,30 @@ class PlacedNode:
 class PlacedLink:
     """A link: its curve up to the arrowhead, and the three corners of the arrowhead.
 
-    Where the link is cut, ``reference`` is the middle of the reference that it comes from.
+    Where the link is cut, ``reference`` is the middle of the reference that it comes from; where
+    its place among the operands is written, ``operand`` is the middle of that number.
     """
 
     link: Link
     path: Path
     arrow: tuple[Point, Point, Point]
     reference: Point | None = None
+    operand: Point | None = None
 
 
 @dataclass(frozen=True)
 class Layout:
-    """A diagram with coordinates; ``nodes`` and ``links`` are in the diagram's order."""
+    """A diagram with coordinates; ``nodes`` and ``links`` are in the diagram's order.
+
+    ``note`` are the lines below the figure.
+    """
 
     diagram: Diagram
     width: float
     height: float
     nodes: tuple[PlacedNode, ...]
     links: tuple[PlacedLink, ...]
+    note: tuple[str, ...] = ()
 
 
 def place(
@@ -164,19 +173,30 @@ def _finish(diagram: Diagram, arranged: Arrangement, size: Point) -> Layout:
     obstacles = Obstacles([*rooms, *references.values()])
     arrived = arrive(diagram, [node.center for node in nodes], paths, obstacles)
 
+    numbers = operand_places(diagram, arrived, [*rooms, *references.values()])
     out = frame.out
     links = []
     for link in diagram.links:
         path, (a, tip, b) = arrived[link]
         reference = out(middle_of(references[link])) if link in references else None
-        links.append(PlacedLink(link, tuple(map(out, path)), (out(a), out(tip), out(b)), reference))
+        number = out(numbers[link]) if link in numbers else None
+        arrow = (out(a), out(tip), out(b))
+        links.append(PlacedLink(link, tuple(map(out, path)), arrow, reference, number))
+    note, width = _note(diagram.note, size[0])
     return Layout(
         diagram,
-        math.ceil(size[0] + 2.0 * MARGIN),  # whole points, so that a PNG has whole pixels
-        math.ceil(size[1] + 2.0 * MARGIN),
+        math.ceil(width + 2.0 * MARGIN),  # whole points, so that a PNG has whole pixels
+        math.ceil(size[1] + 2.0 * MARGIN + len(note) * NOTE_SIZE * LINE_HEIGHT),
         tuple(PlacedNode(out(x.center), out(x.stem_start), out(x.stem_end)) for x in nodes),
         tuple(links),
+        note,
     )
+
+
+def _note(text: str, width: float) -> tuple[tuple[str, ...], float]:
+    """Break the note below a figure into lines; return them and the width that they need."""
+    lines = textwrap.wrap(text, max(36, int(width / (0.5 * NOTE_SIZE))))
+    return tuple(lines), max([width, *(text_width(line, NOTE_SIZE) for line in lines)])
 
 
 def _drawn(item: dict[str, Any]) -> Sequence[Point]:

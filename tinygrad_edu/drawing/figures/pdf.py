@@ -129,7 +129,7 @@ def _draw_text(
 ) -> None:
     from reportlab.lib.colors import HexColor
 
-    text = element.text or ""
+    text = "".join(element.itertext())
     x, y, size = float(element.attrib["x"]), float(element.attrib["y"]), float(style["font-size"])
     font = fonts[style.get("font-style", "normal")]
     anchor = style.get("text-anchor", "start")
@@ -138,12 +138,26 @@ def _draw_text(
     canvas.scale(1.0, -1.0)
     if all(ord(letter) in font.face.charToGlyph and _stands_alone(letter) for letter in text):
         shift = {"start": 0.0, "middle": 0.5, "end": 1.0}[anchor]
-        canvas.setFont(font.fontName, size)
         canvas.setFillColor(HexColor(style["fill"]))
-        canvas.drawString(-shift * font.stringWidth(text, size), 0.0, text)
+        runs = _runs(element, size)
+        at = -shift * sum(font.stringWidth(part, points) for part, points, _ in runs)
+        for part, points, down in runs:
+            canvas.setFont(font.fontName, points)
+            canvas.drawString(at, -down, part)
+            at += font.stringWidth(part, points)
     else:
         _draw_raster_text(canvas, text, element, style, size, anchor)
     canvas.restoreState()
+
+
+def _runs(element: ElementTree.Element, size: float) -> list[tuple[str, float, float]]:
+    """Return the runs of a text, for it may have lowered and raised parts: text, size, how low."""
+    runs, down = [(element.text or "", size, 0.0)], 0.0
+    for part in element:
+        down += float(part.attrib.get("dy", "0"))
+        runs.append((part.text or "", float(part.attrib.get("font-size", size)), down))
+        runs.append((part.tail or "", size, down))
+    return [run for run in runs if run[0]]
 
 
 def _stands_alone(letter: str) -> bool:

@@ -9,7 +9,8 @@ What a script or a style sheet may rely on (``<i>`` is the node's place in ``Dia
 ``text#gradient-<i>.gradient``  the gradient, below the stem (right of it)
 ``g#edge-<t>-<h>-<k>.edge``     the link by which node ``t`` is operand ``k`` of node ``h``; also in
                                 ``data-tail``, ``data-head``, ``data-position``; a link that is cut
-                                has its ``text.reference`` here
+                                has its ``text.reference`` here, and one whose place among the
+                                operands has to be said its ``text.operand``
 =============================== ===================================================================
 
 All looks are presentation attributes, which any style sheet overrides. There is no ``<style>``, no
@@ -21,7 +22,7 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable
 
-from tinygrad_edu.drawing.figures.arrivals import ARROW_LENGTH, arrowhead
+from tinygrad_edu.drawing.figures.arrivals import ARROW_LENGTH, OPERAND_SIZE, arrowhead
 from tinygrad_edu.drawing.figures.diagram import (
     GRADIENT_COLOR,
     NAME_SIZE,
@@ -32,8 +33,14 @@ from tinygrad_edu.drawing.figures.diagram import (
     Node,
 )
 from tinygrad_edu.drawing.figures.geometry import Frame, Path, Point
-from tinygrad_edu.drawing.figures.layout import Layout, PlacedLink, PlacedNode
-from tinygrad_edu.drawing.figures.text import LINE_HEIGHT, printable
+from tinygrad_edu.drawing.figures.layout import (
+    MARGIN,
+    NOTE_SIZE,
+    Layout,
+    PlacedLink,
+    PlacedNode,
+)
+from tinygrad_edu.drawing.figures.text import LINE_HEIGHT, SCRIPT, printable, typeset
 
 # The first family is the one that PNG and PDF files are drawn with (see fonts.py); the others have
 # the same widths, or narrower ones than text.py reckons with.
@@ -75,7 +82,12 @@ def svg_text(layout: Layout, *, prefix: str = "") -> str:
     ]
     for index, placed in enumerate(layout.nodes):
         parts += _node(index, diagram.nodes[index], placed, layout, uses[index], prefix)
-    return "\n".join([*parts, "</g>", "</svg>", ""])
+    parts.append("</g>")
+    lines = len(layout.note)
+    for place, line in enumerate(layout.note):
+        y = layout.height - MARGIN - (lines - place - 1 + 0.25) * LINE_HEIGHT * NOTE_SIZE
+        parts.append(_label(MARGIN, y, line, NOTE_SIZE, "note", fill=_LINE, anchor="start"))
+    return "\n".join([*parts, "</svg>", ""])
 
 
 def _link(placed: PlacedLink, layout: Layout, prefix: str) -> str:
@@ -85,18 +97,25 @@ def _link(placed: PlacedLink, layout: Layout, prefix: str) -> str:
         x, y = placed.reference
         width, height = layout.diagram.reference_size(link)
         text = layout.diagram.reference_text(link)
+        y_text = y + 0.3 * NUMBER_SIZE
+        said = _label(x, y_text, text, NUMBER_SIZE, "reference", fill=_LINE, named=True)
         reference = (
             f"<title>{_text(layout.diagram.nodes[link.tail].description)}</title>"
             f'<rect x="{_number(x - width / 2.0)}" y="{_number(y - height / 2.0)}" '
             f'width="{_number(width)}" height="{_number(height)}" rx="4" stroke-dasharray="2 2"/>'
-            f'<g stroke="none">'
-            f"{_label(x, y + 0.3 * NUMBER_SIZE, text, NUMBER_SIZE, 'reference', fill=_LINE)}</g>"
+            f'<g stroke="none">{said}</g>'
         )
+    operand = ""
+    if placed.operand is not None:
+        x, y = placed.operand
+        text = str(link.position + 1)
+        digit = _label(x, y + 0.28 * OPERAND_SIZE, text, OPERAND_SIZE, "operand", fill=_LINE)
+        operand = f'<g stroke="none">{digit}</g>'
     name = f"{prefix}edge-{link.tail}-{link.head}-{link.position}"
     return (
         f'<g id="{name}" class="edge" data-tail="{link.tail}" data-head="{link.head}" '
         f'data-position="{link.position}">{reference}<path d="{_path(placed.path)}"/>'
-        f'<polygon points="{_points(placed.arrow)}" fill="{_LINE}" stroke="none"/></g>'
+        f'<polygon points="{_points(placed.arrow)}" fill="{_LINE}" stroke="none"/>{operand}</g>'
     )
 
 
@@ -142,7 +161,9 @@ def _texts(node: Node, x: float, y: float) -> Iterable[str]:
         if sign:  # signs are small for their font size; the asterisk also hangs high
             size = TITLE_SIZE * (1.35 if not named else 1.2)
             baseline += (0.22 if line == "*" else 0.03) * size
-        yield _label(x, baseline, line, size, kind, fill=_INK, italic=_is_name(line, node, kind))
+        named = kind == "name" or node.is_named
+        italic = _is_name(line, node, kind)
+        yield _label(x, baseline, line, size, kind, fill=_INK, italic=italic, named=named)
 
 
 def _is_name(line: str, node: Node, kind: str) -> bool:
@@ -190,7 +211,7 @@ def _stem(
 
 def _label(
     x: float, y: float, text: str, size: float, kind: str, *,
-    fill: str, name: str = "", anchor: str = "", italic: bool = False,
+    fill: str, name: str = "", anchor: str = "", italic: bool = False, named: bool = False,
 ) -> str:  # fmt: skip
     attributes = f'class="{kind}" x="{_number(x)}" y="{_number(y)}" font-size="{_number(size)}"'
     if name:
@@ -201,7 +222,24 @@ def _label(
         attributes += ' font-style="italic"'
     if text != " ".join(text.split()):  # runs of spaces, and those at the ends
         attributes += ' xml:space="preserve"'
-    return f'<text {attributes} fill="{fill}">{_text(text)}</text>'
+    content = name_markup(printable(text), size) if named else _text(text)
+    return f'<text {attributes} fill="{fill}">{content}</text>'
+
+
+def name_markup(name: str, size: float) -> str:
+    """Return a name as the content of a ``<text>``, with subscripts and superscripts.
+
+    >>> name_markup("x1", 10.0)
+    'x<tspan dy="2" font-size="7">1</tspan>'
+    """
+    parts, at = [], 0.0
+    for text, shift in typeset(name):
+        down = {0: 0.0, -1: 0.2, 1: -0.36}[shift] * size
+        look = f' dy="{_number(down - at)}"' if down != at else ""
+        look += f' font-size="{_number(SCRIPT * size)}"' if shift else ""
+        parts.append(f"<tspan{look}>{_text(text)}</tspan>" if look else _text(text))
+        at = down
+    return "".join(parts)
 
 
 def _text(text: str) -> str:

@@ -21,7 +21,8 @@ from collections.abc import Callable, Sequence
 from decimal import ROUND_HALF_UP, Context
 from typing import Any, ClassVar
 
-from tinygrad_edu.drawing.figures.text import printable
+from tinygrad_edu.drawing.figures.graph import input_names
+from tinygrad_edu.drawing.figures.text import GREEK, isolated, printable, typeset
 from tinygrad_edu.engine.operation import Op
 from tinygrad_edu.engine.operators import Operators
 from tinygrad_edu.engine.value import Constant, Value
@@ -96,7 +97,8 @@ def node_names(output: Value, forward: Sequence[Value], backward: Sequence[Value
             name(node, letter)
     elif output not in names and letters:
         name(output, letters[0])
-    steps, inputs = 0, 0
+    steps = 0
+    unlabelled = input_names(forward)
     for node in forward:
         if node in names:
             continue
@@ -106,8 +108,7 @@ def node_names(output: Value, forward: Sequence[Value], backward: Sequence[Value
         elif isinstance(node, Constant):
             names[node] = number(node.data)
         else:
-            inputs += 1
-            name(node, f"x{inputs}")
+            name(node, unlabelled.get(node, "?"))
     return [names[node] for node in forward]
 
 
@@ -251,14 +252,10 @@ class TextFormula(Formula):
     @classmethod
     def named(cls, name: str) -> Formula:
         """Write a name; one with blanks or signs in it gets brackets, ``[loss of example 3]``."""
-        return cls(name if re.fullmatch(r"[\w.'#\[\]{}₀-₉]+", name) else f"[{name}]")
+        plain = re.fullmatch(r"[\w.,'#\[\]{}₀-₉]+", name)
+        return cls(isolated(name if plain else f"[{name}]"))
 
 
-_GREEK = {
-    "alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa", "lambda",
-    "mu", "nu", "xi", "pi", "rho", "sigma", "tau", "upsilon", "phi", "chi", "psi", "omega",
-    "Gamma", "Delta", "Theta", "Lambda", "Xi", "Pi", "Sigma", "Upsilon", "Phi", "Psi", "Omega",
-}  # fmt: skip
 _LATEX_CHARACTERS = {
     "<": r"\lt ", ">": r"\gt ", "\\": r"\backslash ", "{": r"\{", "}": r"\}", "$": r"\$",
     "#": r"\#", "%": r"\%", "&": r"\&", "_": r"\_", "^": r"\wedge ", "~": r"\sim ", "`": "'",
@@ -291,13 +288,27 @@ class LatexFormula(Formula):
 
     @classmethod
     def named(cls, name: str) -> Formula:
-        match = re.fullmatch(r"([A-Za-z]+)_?(\d+|(?<=_)[A-Za-z0-9]+)?(?:#(\d+))?", name)
-        if match is None:
+        if not re.fullmatch(r"[A-Za-z0-9_,#α-ωΑ-Ω]+", name):
             return cls(_latex_text(name))
-        stem, index, copy = match.groups()
-        text = rf"\{stem}" if stem in _GREEK else stem if len(stem) == 1 else rf"\text{{{stem}}}"
-        text += rf"_{{{index}}}" if index else ""
-        return cls(text + (rf"^{{({copy})}}" if copy else ""))
+        (stem, _), *scripts = typeset(name)
+        spelled = {letter: word for word, letter in GREEK.items()}
+        if "_" in stem:
+            return cls(_latex_text(name))
+
+        def written(text: str) -> str:
+            return rf"\{spelled[text]}" if text in spelled else text
+
+        text = written(stem) if len(stem) == 1 else rf"\text{{{stem}}}"
+        for script, shift in scripts:
+            if shift:
+                text += f"{'^' if shift > 0 else '_'}{{{written(script)}}}"
+            else:  # the second node of this name
+                text = (
+                    rf"{{{text}}}^{{({script[1:]})}}"
+                    if "^" in text
+                    else (rf"{text}^{{({script[1:]})}}")
+                )
+        return cls(text)
 
     @classmethod
     def derivative(cls, of: str, by: str) -> str:
@@ -331,7 +342,10 @@ class LatexFormula(Formula):
     def call(cls, op: Op, operands: list[Formula]) -> Formula:
         name = op.name.replace("_", r"\_")
         name = rf"\{name}" if name in _LATEX_FUNCTIONS else rf"\operatorname{{{name}}}"
-        arguments = ", ".join(shorten([x.text for x in operands], gap=cls.ellipsis))
+        written = [x.text for x in operands]
+        if op.parameter is not None:
+            written.append(cls.number(op.parameter).text)
+        arguments = ", ".join(shorten(written, gap=cls.ellipsis))
         return cls(rf"{name}\left({arguments}\right)")
 
     @classmethod
@@ -354,5 +368,5 @@ class LatexFormula(Formula):
 def _latex_text(text: str) -> str:
     """Write any text in LaTeX; characters that mean something there are written as signs."""
     parts = re.split(r"([<>\\{}$#%&_^~`|*])", text)
-    written = [_LATEX_CHARACTERS.get(part, rf"\text{{{part}}}") for part in parts if part]
+    written = [_LATEX_CHARACTERS.get(part, rf"\text{{{isolated(part)}}}") for part in parts if part]
     return "{" + "".join(written) + "}"
