@@ -98,4 +98,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_LAZY, *_ROOMS})
+    hidden = {name for name in globals() if name.startswith("__")}
+    return sorted({*__all__, *functional.__all__, *_LAZY, *_ROOMS, "functional", *hidden})

@@ -432,7 +432,7 @@ class MLPClassifier(_Classifier):
         model = nn.MLP(
             X.shape[1],
             [*self.hidden_layer_sizes, outputs],
-            self.activation,
+            self.activation,  # type: ignore[arg-type]  # the name is checked there
             seed=int(self._random.randint(2**31 - 1)),
         )
         batch = self._batch_size(len(X)) if self.optimizer != "lbfgs" else "full"

@@ -19,7 +19,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Generic, TypeVar, overload
 
 from tinygrad_edu.compiler.emit import machine_code as native
 from tinygrad_edu.compiler.export import ONE, Exported, export
@@ -37,10 +37,29 @@ from tinygrad_edu.compiler.variant import Variant
 from tinygrad_edu.engine.operation import to_float
 from tinygrad_edu.engine.value import Value
 
+R = TypeVar("R")  # what a compiled function returns
 Wrt = Any  # None, a position, a captured Value, or a sequence of these
 
 
-def compile(function: Callable[..., Any], *, strict: bool = False, check: bool = False) -> Compiled:
+@overload
+def compile(
+    function: Callable[..., Value | float], *, strict: bool = False, check: bool = False
+) -> Compiled[float]: ...
+@overload
+def compile(
+    function: Callable[..., list[Value]], *, strict: bool = False, check: bool = False
+) -> Compiled[list[float]]: ...
+@overload
+def compile(
+    function: Callable[..., tuple[Value, Value]], *, strict: bool = False, check: bool = False
+) -> Compiled[tuple[float, float]]: ...
+@overload
+def compile(
+    function: Callable[..., Any], *, strict: bool = False, check: bool = False
+) -> Compiled[Any]: ...
+def compile(
+    function: Callable[..., Any], *, strict: bool = False, check: bool = False
+) -> Compiled[Any]:
     """Compile a function over scalars to native code, at its first call for each argument shape.
 
     Args:
@@ -63,7 +82,7 @@ def compile(function: Callable[..., Any], *, strict: bool = False, check: bool =
     return Compiled(function, strict, check)
 
 
-class Compiled:
+class Compiled(Generic[R]):
     """A compiled function; made by ``compile``. It may be called from several threads at once.
 
     Values (leaves) that the function uses from its surroundings are inputs, too: their data are
@@ -84,15 +103,17 @@ class Compiled:
 
     # --- one evaluation ---
 
-    def __call__(self, *args: Any) -> Any:
+    def __call__(self, *args: Any) -> R:
         """Return what the function returns, with floats for numbers.
 
         Called on symbols, that is, inside another function being compiled, it is inlined.
         """
         if any(_holds_symbols(x) for x in args):
-            return self.function(*args)
+            inlined: R = self.function(*args)
+            return inlined
         variant = self._variant("value", args, ())
-        return read_numbers(variant.outputs, self._run(variant, args))
+        numbers: R = read_numbers(variant.outputs, self._run(variant, args))
+        return numbers
 
     def value_and_grad(self, *args: Any, wrt: Wrt = None) -> tuple[float, Any]:
         """Return the value and its gradients, in the structure of the arguments.

@@ -9,24 +9,12 @@ Regression' (softmax) and 'Measuring Accuracy' (log-likelihood).
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tinygrad_edu.engine import ops
 from tinygrad_edu.engine.operation import Node, to_float
 
-if TYPE_CHECKING:  # for type checkers and editors; at run time the loop below takes every row
-    from tinygrad_edu.engine.ops import (
-        acos as acos, add as add, asin as asin, atan as atan, atan2 as atan2, cos as cos,
-        cosh as cosh, div as div, equal as equal, erf as erf, exp as exp, expm1 as expm1,
-        hypot as hypot, less as less, less_equal as less_equal, log as log, log1p as log1p,
-        log2 as log2, log10 as log10, log_sigmoid as log_sigmoid, maximum as maximum,
-        minimum as minimum, mul as mul, neg as neg, relu as relu, sigmoid as sigmoid,
-        sign as sign, sin as sin, sinh as sinh, softplus as softplus, sqrt as sqrt, step as step,
-        sub as sub, tan as tan, tanh as tanh,
-    )  # fmt: skip
-
-    abs = ops.abs_
-
+# for type checkers and editors there is functional.pyi, see tools/signatures.py
 globals().update({op.name: op for op in ops.TABLE.values() if op.arity is not None})
 
 

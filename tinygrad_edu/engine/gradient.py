@@ -9,7 +9,7 @@ loss. (The notes, section 'The Chain Rule': the sum over the children of a node.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, overload
+from typing import Any, Literal, overload
 
 from tinygrad_edu.engine.operation import Node, fail
 from tinygrad_edu.engine.order import check_current, topological_order
@@ -17,9 +17,17 @@ from tinygrad_edu.engine.value import Value, as_value
 
 
 @overload
-def grad(output: Value, inputs: Value, *, create_graph: bool = False) -> Any: ...
+def grad(output: Value, inputs: Value, *, create_graph: Literal[False] = False) -> float: ...
 @overload
-def grad(output: Value, inputs: Iterable[Value], *, create_graph: bool = False) -> list[Any]: ...
+def grad(output: Value, inputs: Value, *, create_graph: Literal[True]) -> Value: ...
+@overload
+def grad(
+    output: Value, inputs: Iterable[Value], *, create_graph: Literal[False] = False
+) -> list[float]: ...
+@overload
+def grad(output: Value, inputs: Iterable[Value], *, create_graph: Literal[True]) -> list[Value]: ...
+@overload
+def grad(output: Value, inputs: Any, *, create_graph: bool = False) -> Any: ...
 def grad(output: Any, inputs: Any, *, create_graph: bool = False) -> Any:
     """Return the gradients of ``output`` by each of ``inputs``; no ``.grad`` is touched.
 

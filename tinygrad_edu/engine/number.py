@@ -10,7 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from tinygrad_edu.engine.notebook import svg_of
 from tinygrad_edu.engine.operation import GraphWarning, Node, Op, is_number, to_float
-from tinygrad_edu.engine.operators import Operators
+
+if TYPE_CHECKING:  # what operators and methods take and return; see tools/signatures.py
+    from tinygrad_edu.engine._signatures import Operand
+    from tinygrad_edu.engine._signatures import ValueOperators as Operators
+else:
+    from tinygrad_edu.engine.operators import Operators
 
 
 class Number(Operators):
@@ -56,19 +61,19 @@ class Number(Operators):
     def __round__(self, digits: int | None = None) -> float:
         return round(self._data, digits) if digits is not None else round(self._data)
 
-    def __lt__(self, other: Any) -> Any:
+    def __lt__(self, other: Operand) -> bool:
         number = _comparable(other)
         return NotImplemented if number is None else self._data < number
 
-    def __le__(self, other: Any) -> Any:
+    def __le__(self, other: Operand) -> bool:
         number = _comparable(other)
         return NotImplemented if number is None else self._data <= number
 
-    def __gt__(self, other: Any) -> Any:
+    def __gt__(self, other: Operand) -> bool:
         number = _comparable(other)
         return NotImplemented if number is None else self._data > number
 
-    def __ge__(self, other: Any) -> Any:
+    def __ge__(self, other: Operand) -> bool:
         number = _comparable(other)
         return NotImplemented if number is None else self._data >= number
 
@@ -139,7 +144,7 @@ def _is_large(output: Any, limit: int = 100) -> bool:
     return len(seen) > limit
 
 
-def _comparable(other: Any) -> Any:
+def _comparable(other: Any) -> float | None:
     if isinstance(other, Number):
         return other._data
     if isinstance(other, Node) or not is_number(other, "comparison"):

@@ -8,7 +8,7 @@ work as arrays of numbers do. The methods come from the table, one for each one-
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tinygrad_edu.engine import ops
 from tinygrad_edu.engine.operation import Node, Op, is_number
@@ -80,10 +80,6 @@ class Operators(Node):
     def leaky_relu(self, slope: float = 0.01) -> Any:
         """Apply the leaky ReLU: ``x`` if ``x > 0``, else ``slope * x``."""
         return self.unary(ops.leaky_relu_with(float(slope)), self)
-
-    if TYPE_CHECKING:  # the methods made below
-
-        def __getattr__(self, name: str) -> Callable[..., Any]: ...
 
 
 def _method(op: Op) -> Callable[..., Any]:

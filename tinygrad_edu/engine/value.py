@@ -32,6 +32,9 @@ from tinygrad_edu.engine.ops import add, dot, mul
 from tinygrad_edu.engine.order import check_current, marked_order
 from tinygrad_edu.engine.order import topological_order as topological_order
 
+if TYPE_CHECKING:
+    from tinygrad_edu.engine._signatures import Operand
+
 _new = object.__new__
 _FLOAT = {float}
 
@@ -156,7 +159,7 @@ class Value(Number, Handmade):
 
     # --- recording: the forward pass ---
 
-    def __add__(self, other: Any) -> Any:
+    def __add__(self, other: Operand) -> Value:
         mine, kind = type(self), type(other)
         if mine is not Value and mine is not Leaf and mine is not Constant:
             return self.binary(add, self, other)  # a user's subclass: the general way
@@ -164,7 +167,7 @@ class Value(Number, Handmade):
             other = Constant(other)
         elif kind is not Value and kind is not Leaf:
             return self.binary(add, self, other)
-        x, y = self._data, other._data
+        x, y = self._data, other._data  # type: ignore[union-attr]
         try:
             data = x + y
         except TypeError:  # somebody assigned what is no number: the general way says so
@@ -178,7 +181,7 @@ class Value(Number, Handmade):
         node._x, node._y = x, y
         return node
 
-    def __mul__(self, other: Any) -> Any:
+    def __mul__(self, other: Operand) -> Value:
         mine, kind = type(self), type(other)
         if mine is not Value and mine is not Leaf and mine is not Constant:
             return self.binary(mul, self, other)  # a user's subclass: the general way
@@ -186,7 +189,7 @@ class Value(Number, Handmade):
             other = Constant(other)
         elif kind is not Value and kind is not Leaf:
             return self.binary(mul, self, other)
-        x, y = self._data, other._data
+        x, y = self._data, other._data  # type: ignore[union-attr]
         try:
             data = x * y
         except TypeError:
@@ -200,14 +203,14 @@ class Value(Number, Handmade):
         node._x, node._y = x, y
         return node
 
-    def __radd__(self, other: Any) -> Any:
+    def __radd__(self, other: Operand) -> Value:
         return Constant(other) + self if type(other) is float else self.binary(add, other, self)
 
-    def __rmul__(self, other: Any) -> Any:
+    def __rmul__(self, other: Operand) -> Value:
         return Constant(other) * self if type(other) is float else self.binary(mul, other, self)
 
     @classmethod
-    def unary(cls, op: Op, operand: Any) -> Any:
+    def unary(cls, op: Op, operand: Any) -> Value:
         """Record an operation of one operand."""
         number = operand._data
         if type(number) is not float or cls.rank != -1.0:
@@ -225,18 +228,18 @@ class Value(Number, Handmade):
         return node
 
     @classmethod
-    def binary(cls, op: Op, left: Any, right: Any) -> Any:
+    def binary(cls, op: Op, left: Any, right: Any) -> Value:
         """Record an operation of two operands; foreign types give ``NotImplemented``."""
         if not isinstance(right, Value):
             if isinstance(right, Node) or not is_number(right, op.name):
-                return NotImplemented
+                return NotImplemented  # type: ignore[no-any-return]
             right = Constant(right)
         elif not isinstance(left, Value):
             if not is_number(left, op.name):
-                return NotImplemented
+                return NotImplemented  # type: ignore[no-any-return]
             left = Constant(left)
         if left.rank != -1.0 or right.rank != -1.0:
-            return (left if left.rank >= right.rank else right).record(op, (left, right))
+            return (left if left.rank >= right.rank else right).record(op, (left, right))  # type: ignore[no-any-return]
         x, y = left._data, right._data
         if type(x) is not float or type(y) is not float:
             return cls.record(op, (left, right))

@@ -12,7 +12,7 @@ _WITH_HESSIAN = ("newton-cg", "dogleg", "trust-ncg", "trust-krylov", "trust-exac
 
 
 def minimize(
-    function: Callable[..., Any] | Compiled,
+    function: Callable[..., Any] | Compiled[Any],
     x0: Sequence[float],
     args: tuple[Any, ...] = (),
     *,

@@ -16,13 +16,27 @@ import math
 import random
 from collections.abc import Callable
 from numbers import Integral
-from typing import Any
+from typing import Any, Literal, TypedDict
 
 from tinygrad_edu.engine import functional, ops
 
 Seed = int | random.Random | None
 Activation = Callable[[Any], Any]
-Initialization = str | Callable[[random.Random, int, int], float]
+# spelled out for checkers and editors; a test compares them with what there is
+ActivationName = Literal[
+    "identity", "leaky_relu", "relu", "sigmoid", "softplus", "step", "tanh"
+]  # fmt: skip
+InitializationName = Literal["auto", "xavier", "he", "uniform", "zeros"]
+Initialization = InitializationName | Callable[[random.Random, int, int], float]
+
+
+class NeuronOptions(TypedDict, total=False):
+    """What a layer, or a network, hands on to each ``Neuron``."""
+
+    nonlin: bool | None
+    bias: bool
+    initialization: Initialization
+    expanded: bool
 
 
 def identity(x: Any) -> Any:
@@ -46,7 +60,7 @@ ACTIVATIONS: dict[str, Activation] = {
 _RELU_FAMILY = ("relu", "leaky_relu", "softplus")
 
 
-def activation_function(activation: str | bool | Activation) -> Activation:
+def activation_function(activation: ActivationName | bool | Activation) -> Activation:
     """Return the function for a name, and any other function as it is.
 
     ``True`` and ``False`` are micrograd's ``nonlin``: ReLU and identity.

@@ -11,14 +11,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from numbers import Integral
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tinygrad_edu.engine import ops
 from tinygrad_edu.engine.operation import Node, Op
 from tinygrad_edu.engine.value import Constant, Value
 from tinygrad_edu.nn.initialization import (
     Activation,
+    ActivationName,
     Initialization,
+    NeuronOptions,
     Seed,
     activation_function,
     activation_name,
@@ -27,6 +29,9 @@ from tinygrad_edu.nn.initialization import (
     random_source,
 )
 from tinygrad_edu.nn.module import Module
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
 class Neuron(Module):
@@ -56,7 +61,7 @@ class Neuron(Module):
     def __init__(
         self,
         nin: int,
-        activation: str | bool | Activation = "relu",
+        activation: ActivationName | bool | Activation = "relu",
         *,
         nonlin: bool | None = None,
         bias: bool = True,
@@ -72,7 +77,7 @@ class Neuron(Module):
         self.b: Any = Value(0.0) if bias else None
         self.expanded = expanded
 
-    def __call__(self, x: Any) -> Any:
+    def __call__(self, x: Any) -> Value | Any:
         return self.activation(self.score(x))
 
     def score(self, x: Any) -> Any:
@@ -126,10 +131,10 @@ class Layer(Module):
         self,
         nin: int,
         nout: int,
-        activation: str | bool | Activation = "relu",
+        activation: ActivationName | bool | Activation = "relu",
         *,
         seed: Seed = None,
-        **options: Any,
+        **options: Unpack[NeuronOptions],
     ) -> None:
         self.nin, self.nout = check_count(nin, "nin"), check_count(nout, "nout")
         source = random_source(seed)
@@ -137,7 +142,7 @@ class Layer(Module):
             Neuron(nin, activation, seed=source, nout=nout, **options) for _ in range(nout)
         ]
 
-    def __call__(self, x: Any) -> Any:
+    def __call__(self, x: Any) -> Value | Any:
         # Inputs become constants here, once for the layer and not once for each neuron.
         weight = self.neurons[0].w[0]
         inputs = as_inputs(x, self.nin, weight)
@@ -175,11 +180,11 @@ class MLP(Module):
         self,
         nin: int,
         nouts: Sequence[int],
-        activation: str | Activation | Sequence[str | Activation] = "relu",
-        output: str | Activation = "identity",
+        activation: ActivationName | Activation | Sequence[ActivationName | Activation] = "relu",
+        output: ActivationName | Activation = "identity",
         *,
         seed: Seed = None,
-        **options: Any,
+        **options: Unpack[NeuronOptions],
     ) -> None:
         if isinstance(nouts, Integral):
             raise TypeError(
@@ -204,7 +209,7 @@ class MLP(Module):
             for a, b, f in zip((nin, *self.nouts), self.nouts, activations)
         ]
 
-    def __call__(self, x: Any) -> Any:
+    def __call__(self, x: Any) -> Value | Any:
         for layer in self.layers:
             x = layer(x)
         return x

@@ -18,13 +18,13 @@ probability is exact that way.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from tinygrad_edu.data import as_rows, as_targets
 from tinygrad_edu.engine import functional
 from tinygrad_edu.engine.number import as_float
 from tinygrad_edu.nn.features import FeatureMap, feature_count
-from tinygrad_edu.nn.initialization import Seed, random_source
+from tinygrad_edu.nn.initialization import ActivationName, Seed, random_source
 from tinygrad_edu.nn.layers import MLP, Layer, Neuron, as_inputs, check_count
 from tinygrad_edu.nn.measures import argmax, sgn
 
@@ -32,7 +32,7 @@ from tinygrad_edu.nn.measures import argmax, sgn
 class _LinearNeuron(Neuron):
     """A neuron that looks at features of its inputs."""
 
-    _activation = "identity"
+    _activation: ClassVar[ActivationName] = "identity"
 
     def __init__(
         self, nin: int, *, features: FeatureMap | None = None, seed: Seed = None, **options: Any
@@ -83,7 +83,7 @@ class LogisticRegression(_LinearNeuron):
     (0.5, 1, 0)
     """
 
-    _activation = "sigmoid"
+    _activation: ClassVar[ActivationName] = "sigmoid"
 
     def logits(self, x: Any) -> Any:
         """Return ``w . f(x) + b``, of which the probability is the logistic function."""
@@ -167,7 +167,7 @@ class Perceptron(_LinearNeuron):
     [1, -1]
     """
 
-    _activation = "step"
+    _activation: ClassVar[ActivationName] = "step"
 
     def predict(self, x: Any) -> int:
         """Return 1 or -1."""

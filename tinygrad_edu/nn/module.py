@@ -33,7 +33,7 @@ class Module:
     Line(2 parameters)
     """
 
-    def __call__(self, x: Any) -> Any:
+    def __call__(self, x: Any) -> Value | Any:
         """Return the prediction for one example: a node, or a list of nodes.
 
         Raises:
