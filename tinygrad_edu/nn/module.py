@@ -43,7 +43,7 @@ class Module:
             f"{type(self).__name__} does not say what it computes: define __call__"
         )
 
-    def parameters(self) -> list[Any]:
+    def parameters(self) -> list[Value]:
         """Return every parameter once, in a fixed order: as attributes were assigned, depth first.
 
         >>> Module().parameters()
