@@ -95,7 +95,7 @@ class Compiled(Generic[R]):
         self.function = function
         self.strict = strict
         self.check = check
-        self.__name__ = getattr(function, "__name__", "function")
+        self.__name__: Any | str = getattr(function, "__name__", "function")
         self.__doc__ = function.__doc__
         self._variants: dict[Any, Variant] = {}
         self._known: dict[Any, Variant] = {}

@@ -76,8 +76,8 @@ class Kernel:
         request = separate(request)
         self._layout = layout = lay_out(request)
         self._rows = bool(request.widths)
-        self.lanes = lanes if self._rows else 1
-        self.statistics = Statistics(lanes=self.lanes)
+        self.lanes: int = lanes if self._rows else 1
+        self.statistics: Statistics = Statistics(lanes=self.lanes)
         self._widths = list(request.widths)
         self._pointers = ctypes.c_size_t * len(self._widths)
         self._each, self._sums = len(layout.each), layout.sums
@@ -270,6 +270,10 @@ def _workers(threads: int, _process: int) -> ThreadPoolExecutor:
 
 class Modules:
     """LLVM modules of bounded size, filled one after the other."""
+
+    lanes: int
+    widths: list[int]
+    cached: int
 
     def __init__(self, lanes: int, widths: list[int]) -> None:
         self.lanes, self.widths = lanes, widths

@@ -56,6 +56,8 @@ class Variant:
         TypeError: If the function cannot be traced, or returns what the question does not allow.
     """
 
+    outputs: Shape
+
     def __init__(
         self,
         function: Callable[..., Any],
@@ -72,7 +74,7 @@ class Variant:
         self.shapes = shapes
         self.row_positions = row_positions
         self.wanted = wanted
-        self.name = getattr(function, "__name__", "function")
+        self.name: Any | str = getattr(function, "__name__", "function")
         # 1. Run the function on symbols.
         program, leaves, result = _run_on_symbols(function, shapes, question)
         self._program = program
@@ -95,15 +97,15 @@ class Variant:
         # 3. Lower it and compile it.
         self.captured: list[Value] = list(program.captured)
         places = _places(shapes, row_positions, len(program.inputs))
-        self.traced = len(program)
+        self.traced: int = len(program)
         del self._program, leaves, result, found, vector
         lowered, results = lower(program, [*each, *sums], strict)
         del program
-        self.trace_seconds = time.perf_counter() - started
+        self.trace_seconds: float = time.perf_counter() - started
         widths = [shapes[i].size for i in row_positions]
         count = len(each)
         request = Request(lowered, places, widths, results[:count], results[count:], strict)
-        self.kernel = make_kernel(request, lanes)
+        self.kernel: Kernel = make_kernel(request, lanes)
 
     def _check_outputs(self) -> None:
         outputs, what = self.outputs, f"a {self.outputs.kind} of {self.outputs.size}"

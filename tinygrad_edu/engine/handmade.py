@@ -69,6 +69,9 @@ class Form:
         ValueError: If there is not one partial derivative for each operand.
     """
 
+    label: Any
+    symbol: Any
+
     NAMES: ClassVar[dict[str, str]] = {
         "_children": "operands", "children": "operands", "operands": "operands",
         "_op": "symbol", "local_grads": "partials", "local_gradients": "partials",

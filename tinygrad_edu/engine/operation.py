@@ -65,6 +65,8 @@ class Op:
     (1.0, 1, (1.0,))
     """
 
+    __name__: str
+
     def __init__(
         self,
         name: str,

@@ -53,14 +53,14 @@ class Expression:
                 problem = "only the last step may go without a name; write g = ..."
                 raise FormulaError(problem, text, statement.start)
             program.append((statement.name or "", steps))
-        self.text = text
-        self.defaults = compiler.defaults
+        self.text: str = text
+        self.defaults: dict[str, float] = compiler.defaults
         taken = {*compiler.free, *compiler.assigned, *compiler.defaults}
-        self.output_name = program[-1][0] or next(
+        self.output_name: str = program[-1][0] or next(
             name for name in ("f", "output", *(f"output{i}" for i in range(len(taken))))
             if name not in taken
         )  # fmt: skip
-        self.names = (*compiler.free, *compiler.defaults)
+        self.names: tuple[str, ...] = (*compiler.free, *compiler.defaults)
         self._positions = compiler.free
         program[-1] = (self.output_name, program[-1][1])
         self._program = tuple(program)

@@ -52,8 +52,8 @@ class FormulaError(ValueError):
         before = text[:position].replace("\r\n", "\n").replace("\r", "\n")
         self.text = text
         self.position = position
-        self.line = before.count("\n") + 1
-        self.column = len(before) - (before.rfind("\n") + 1) + 1
+        self.line: int = before.count("\n") + 1
+        self.column: int = len(before) - (before.rfind("\n") + 1) + 1
         rest = re.match(r"[^\r\n]*", text[position : position + 21])
         excerpt = rest[0] if rest else ""
         excerpt = excerpt[:20] + "..." if len(excerpt) > 20 else excerpt
@@ -307,11 +307,13 @@ class Step(NamedTuple):
 class Compiler:
     """Translates statements one by one; knows the names so far and what they hold."""
 
+    operands: int
+
     def __init__(self, text: str) -> None:
         self.text = text
         # one line of ASCII without comments, so that the columns of ast are indices into the text
         blank = re.sub(r"#[^\r\n]*", lambda comment: " " * len(comment[0]), text)
-        self.source = re.sub(r"[\r\n]", " ", blank)
+        self.source: str = re.sub(r"[\r\n]", " ", blank)
         self.free: dict[str, int] = {}  # name -> where it is first used
         self.assigned: dict[str, int | None] = {}  # name -> length of its list, None for a number
         self.defaults: dict[str, float] = {}

@@ -23,7 +23,7 @@ class Fault(Exception):
     def __init__(self, message: str, example: Sequence[str] = ()) -> None:
         super().__init__(message)
         self.message = message
-        self.example = tuple(example)
+        self.example: tuple[str, ...] = tuple(example)
 
 
 class NotYet(Exception):

@@ -98,9 +98,12 @@ class TorchSoftplus:
     25.0
     """
 
+    beta: float
+    threshold: float
+
     def __init__(self, beta: float, threshold: float) -> None:
         self.beta, self.threshold = float(beta), float(threshold)
-        self.__name__ = f"softplus(beta={self.beta:g}, threshold={self.threshold:g})"
+        self.__name__: str = f"softplus(beta={self.beta:g}, threshold={self.threshold:g})"
 
     def __call__(self, x: Any) -> Any:
         scaled = self.beta * x

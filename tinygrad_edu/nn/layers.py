@@ -70,8 +70,8 @@ class Neuron(Module):
         expanded: bool = False,
         nout: int = 1,
     ) -> None:
-        self.nin = check_count(nin, "nin")
-        self.activation = activation_function(activation if nonlin is None else nonlin)
+        self.nin: int = check_count(nin, "nin")
+        self.activation: Activation = activation_function(activation if nonlin is None else nonlin)
         weight, source = initial_weight(initialization, self.activation), random_source(seed)
         self.w: list[Any] = [Value(weight(source, nin, nout)) for _ in range(nin)]
         self.b: Any = Value(0.0) if bias else None
@@ -127,6 +127,9 @@ class Layer(Module):
     [0.0, 0.0, 0.0]
     """
 
+    nin: int
+    nout: int
+
     def __init__(
         self,
         nin: int,
@@ -138,7 +141,7 @@ class Layer(Module):
     ) -> None:
         self.nin, self.nout = check_count(nin, "nin"), check_count(nout, "nout")
         source = random_source(seed)
-        self.neurons = [
+        self.neurons: list[Neuron] = [
             Neuron(nin, activation, seed=source, nout=nout, **options) for _ in range(nout)
         ]
 
@@ -190,8 +193,8 @@ class MLP(Module):
             raise TypeError(
                 f"nouts: expected the width of each layer, such as [{nouts}]; got {nouts}"
             )
-        self.nin = check_count(nin, "nin")
-        self.nouts = tuple(check_count(nout, "nout") for nout in nouts)
+        self.nin: int = check_count(nin, "nin")
+        self.nouts: tuple[int, ...] = tuple(check_count(nout, "nout") for nout in nouts)
         if not self.nouts:
             raise ValueError("nouts: expected the width of at least one layer, got none")
         if isinstance(activation, Sequence) and not isinstance(activation, str):
@@ -204,7 +207,7 @@ class MLP(Module):
         else:
             activations = [activation] * (len(self.nouts) - 1) + [output]
         source = random_source(seed)
-        self.layers = [
+        self.layers: list[Layer] = [
             Layer(a, b, f, seed=source, **options)
             for a, b, f in zip((nin, *self.nouts), self.nouts, activations)
         ]

@@ -32,6 +32,9 @@ from tinygrad_edu.nn.measures import argmax, sgn
 class _LinearNeuron(Neuron):
     """A neuron that looks at features of its inputs."""
 
+    nin: int
+    features: FeatureMap | None
+
     _activation: ClassVar[ActivationName] = "identity"
 
     def __init__(
@@ -120,6 +123,9 @@ class SoftmaxRegression(Layer):
     >>> [p.data for p in model([1.0, 2.0])]
     [0.25, 0.25, 0.25, 0.25]
     """
+
+    nin: int
+    features: FeatureMap | None
 
     def __init__(
         self,

@@ -35,6 +35,8 @@ class Loss:
     (2.0, <loss absolute error, mean>)
     """
 
+    maximize: bool
+
     def __init__(
         self,
         function: Callable[[Any, Any], Any],
@@ -56,7 +58,7 @@ class Loss:
                 f"targets: expected 'number', 'sign', 'class' or 'any', got {targets!r}"
             )
         self.function = function
-        self.name = name or getattr(function, "__name__", "loss")
+        self.name: str | Any = name or getattr(function, "__name__", "loss")
         self.reduction, self.takes, self.targets, self.maximize = (
             reduction,
             takes,

@@ -140,12 +140,12 @@ def _hinge(scores: Any, target: Any) -> Any:
     return (functional.sum(terms) - 1.0) / len(scores)  # the true class itself adds relu(1) = 1
 
 
-squared_error = Loss(_squared_error, "squared error", reduction="sum")
-mean_squared_error = Loss(_mean_squared_error, "mean squared error")
-logistic_loss = Loss(
+squared_error: Loss = Loss(_squared_error, "squared error", reduction="sum")
+mean_squared_error: Loss = Loss(_mean_squared_error, "mean squared error")
+logistic_loss: Loss = Loss(
     _logistic_loss, "L2 logistic loss", reduction="sum", takes="probabilities", targets="sign"
 )
-log_likelihood = Loss(
+log_likelihood: Loss = Loss(
     _log_likelihood,
     "log-likelihood",
     reduction="sum",
@@ -153,12 +153,12 @@ log_likelihood = Loss(
     targets="class",
     maximize=True,
 )
-negative_log_likelihood = Loss(
+negative_log_likelihood: Loss = Loss(
     _cross_entropy, "negative log-likelihood", reduction="sum", takes="logits", targets="class"
 )
-cross_entropy = Loss(_cross_entropy, "cross-entropy", takes="logits", targets="class")
-log_loss = Loss(_log_loss, "log loss", takes="probabilities", targets="class")
-hinge = Loss(_hinge, "hinge", takes="scores", targets="class")
+cross_entropy: Loss = Loss(_cross_entropy, "cross-entropy", takes="logits", targets="class")
+log_loss: Loss = Loss(_log_loss, "log loss", takes="probabilities", targets="class")
+hinge: Loss = Loss(_hinge, "hinge", takes="scores", targets="class")
 
 
 class L2:
@@ -174,7 +174,7 @@ class L2:
     def __init__(self, strength: float) -> None:
         if not 0.0 <= strength < float("inf"):
             raise ValueError(f"strength: expected a number >= 0, got {strength!r}")
-        self.strength = float(strength)
+        self.strength: float = float(strength)
 
     def __call__(self, parameters: Iterable[Any]) -> Any:
         """Return the penalty as a node."""

@@ -34,6 +34,9 @@ class Optimizer:
         TypeError, ValueError: If an argument is out of range.
     """
 
+    steps: int
+    epochs: int
+
     initial: State = ()
 
     def __init__(self, learning_rate: float | Schedule, *, maximize: bool = False) -> None:

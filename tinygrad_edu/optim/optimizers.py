@@ -61,13 +61,13 @@ class Momentum(Optimizer):
     0.8
     """
 
-    initial = (0.0,)
+    initial: State = (0.0,)
 
     def __init__(
         self, learning_rate: float | Schedule, momentum: float = 0.9, *, maximize: bool = False
     ) -> None:
         super().__init__(learning_rate, maximize=maximize)
-        self.momentum = _fraction(momentum, "momentum")
+        self.momentum: float = _fraction(momentum, "momentum")
 
     def update(
         self, parameter: Any, gradient: Any, state: State, learning_rate: Any, step: Any
@@ -95,13 +95,13 @@ class AdaGrad(Optimizer):
     Source: Duchi, Hazan and Singer, 2011.
     """
 
-    initial = (0.0,)
+    initial: State = (0.0,)
 
     def __init__(
         self, learning_rate: float | Schedule = 0.01, *, eps: float = 1e-10, maximize: bool = False
     ) -> None:
         super().__init__(learning_rate, maximize=maximize)
-        self.eps = _positive(eps, "eps")
+        self.eps: float = _positive(eps, "eps")
 
     def update(
         self, parameter: Any, gradient: Any, state: State, learning_rate: Any, step: Any
@@ -116,7 +116,10 @@ class RMSProp(Optimizer):
     Source: Tieleman and Hinton, 2012.
     """
 
-    initial = (0.0,)
+    decay: float
+    eps: float
+
+    initial: State = (0.0,)
 
     def __init__(
         self,
@@ -145,7 +148,7 @@ class Adam(Optimizer):
     (0.8, 0.99)
     """
 
-    initial = (0.0, 0.0)
+    initial: State = (0.0, 0.0)
 
     def __init__(
         self,
@@ -156,8 +159,11 @@ class Adam(Optimizer):
         maximize: bool = False,
     ) -> None:
         super().__init__(learning_rate, maximize=maximize)
-        self.betas = (_fraction(betas[0], "betas[0]"), _fraction(betas[1], "betas[1]"))
-        self.eps = _positive(eps, "eps")
+        self.betas: tuple[float, float] = (
+            _fraction(betas[0], "betas[0]"),
+            _fraction(betas[1], "betas[1]"),
+        )
+        self.eps: float = _positive(eps, "eps")
 
     def update(
         self, parameter: Any, gradient: Any, state: State, learning_rate: Any, step: Any
@@ -192,7 +198,7 @@ class AdamW(Adam):
         super().__init__(learning_rate, betas=betas, eps=eps, maximize=maximize)
         if not 0.0 <= weight_decay < math.inf:
             raise ValueError(f"weight_decay: expected a number from 0, got {weight_decay!r}")
-        self.weight_decay = float(weight_decay)
+        self.weight_decay: float = float(weight_decay)
 
     def update(
         self, parameter: Any, gradient: Any, state: State, learning_rate: Any, step: Any

@@ -28,6 +28,11 @@ class Keeper:
         ValueError: If the history belongs to a model with another number of parameters.
     """
 
+    parameters: list[Any]
+    history: History
+    before: bool
+    record: int
+
     def __init__(self, problem: Problem, history: History, *, before: bool, record: int) -> None:
         self.parameters, self.history = problem.parameters, history
         self.before, self.record = before, record
@@ -37,7 +42,7 @@ class Keeper:
                 f"history: belongs to a model with {len(history.best_parameters)} parameters, "
                 f"this one has {len(self.parameters)}"
             )
-        self.first = self.start
+        self.first: list[float] = self.start
         if record and not history.snapshots:
             history.snapshots.append((len(history), self.start))
 
@@ -93,13 +98,16 @@ class Checkpoint:
         ImportError: If safetensors or numpy is not installed.
     """
 
+    problem: Problem
+    source: random.Random
+
     def __init__(
         self,
         path: str | os.PathLike[str] | None,
         problem: Problem,
         source: random.Random,
     ) -> None:
-        self.path = None if path is None else os.fspath(path)
+        self.path: str | None = None if path is None else os.fspath(path)
         self.problem, self.source = problem, source
 
     def begin(self, history: History | None, maximize: bool) -> History:

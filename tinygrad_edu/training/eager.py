@@ -67,7 +67,7 @@ class EagerEngine:
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
-        self.predict = predictor(problem.model, problem.loss)
+        self.predict: Callable[[Any], Any] = predictor(problem.model, problem.loss)
 
     def epoch(self, batches: Sequence[Sequence[int]], number: int) -> Measured:
         """Take one step for each batch; see ``StepEngine``."""

@@ -43,8 +43,8 @@ class EagerGradients:
     """
 
     def __init__(self, model: Module, loss: Loss) -> None:
-        self.parameters = [Value(p.data) for p in model.parameters()]
-        self.predict = predictor(model.with_parameters(self.parameters), loss)
+        self.parameters: list[Value] = [Value(p.data) for p in model.parameters()]
+        self.predict: Any = predictor(model.with_parameters(self.parameters), loss)
         self.loss = loss
 
     def __call__(
@@ -80,7 +80,7 @@ class CompiledGradients:
             right = loss.correct(prediction, target) if loss.classifies else 0.0
             return loss(prediction, target), right
 
-        self.program = compile(example)
+        self.program: Any = compile(example)
 
     def __call__(self, numbers: Any, rows: Sequence[Any], targets: Sequence[Any]) -> Sums:
         import numpy

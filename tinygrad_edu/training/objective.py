@@ -33,6 +33,10 @@ class Traced:
         captured: Leaf Values from elsewhere that it uses; they are the last inputs.
     """
 
+    program: Program
+    inputs: list[int]
+    outputs: list[int]
+
     def __init__(
         self,
         function: Callable[[list[Symbol]], Sequence[Any]],
@@ -47,7 +51,9 @@ class Traced:
                 "what it did once"
             )
         known = set(parameters)
-        self.captured = [value for value in self.program.captured if value not in known]
+        self.captured: list[Value] = [
+            value for value in self.program.captured if value not in known
+        ]
 
 
 def _trace(
@@ -81,13 +87,13 @@ class Objective:
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
         lists = [len(t) for t in problem.targets if isinstance(t, (list, tuple))]
-        self.listed = bool(lists)
-        self.parameters = len(problem.parameters)
-        self.inputs = len(problem.rows[0])
-        self.targets = lists[0] if lists else 1
+        self.listed: bool = bool(lists)
+        self.parameters: int = len(problem.parameters)
+        self.inputs: int = len(problem.rows[0])
+        self.targets: int = lists[0] if lists else 1
         count = self.parameters + self.inputs + self.targets
-        self.loss = Traced(self._example, count, problem.parameters)
-        self.penalty = None
+        self.loss: Traced = Traced(self._example, count, problem.parameters)
+        self.penalty: Traced | None = None
         if problem.penalty is not None:
             self.penalty = Traced(self._penalty, self.parameters, problem.parameters)
         self._penalty_kernel: Kernel | None = None

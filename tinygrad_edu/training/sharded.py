@@ -27,10 +27,12 @@ class ShardedEngine(EagerEngine):
         TypeError: If model or loss cannot be sent to another process.
     """
 
+    workers: Workers
+
     def __init__(self, problem: Problem, sharding: Sharding, compiled: bool) -> None:
         super().__init__(problem)
         self.workers, self.place = Workers(problem, sharding, compiled), ""
-        self.taken = _NativeStep(problem) if compiled else None
+        self.taken: _NativeStep | None = _NativeStep(problem) if compiled else None
 
     def epoch(self, batches: Sequence[Sequence[int]], number: int) -> Measured:
         """Take one step for each batch; see ``StepEngine``."""
@@ -79,6 +81,11 @@ class _NativeStep:
     Workers are of no use to a training whose steps take longer here than the gradients take there.
     """
 
+    numpy: Any
+    problem: Problem
+    depth: int
+    steps: int
+
     def __init__(self, problem: Problem) -> None:
         import numpy
 
@@ -92,8 +99,11 @@ class _NativeStep:
             after, state = update(parameter, gradient, tuple(state)[:depth], rate, number)
             return [after, *state]
 
-        self.update = compile(moved)  # of functions that do not know of this object: no cycles
-        self.penalty = None if penalty is None else compile(lambda numbers: penalty(list(numbers)))
+        # compiled from functions that do not know of this object: no cycles
+        self.update: Any = compile(moved)
+        self.penalty: Any = (
+            None if penalty is None else compile(lambda numbers: penalty(list(numbers)))
+        )
         self.numbers: Any = None  # these three are arrays
         self.gradient: Any = None
         self.states: Any = None

@@ -88,7 +88,7 @@ class Workers:
 
     def __init__(self, problem: Problem, sharding: Sharding, compiled: bool) -> None:
         self.sharding = sharding
-        self.key = uuid.uuid4().hex
+        self.key: str = uuid.uuid4().hex
         work = Work(problem.model, problem.loss, problem.rows, problem.targets, compiled)
         self.work: Work | bytes = work
         # Threads share the data; anything else may be another process, or another machine.

@@ -49,9 +49,9 @@ class Program:
     def __init__(self) -> None:
         self.rows: list[Op | None] = [None, None]  # INPUT, CONSTANT
         self._row_codes: dict[Op, int] = {}
-        self.codes = array("H")
-        self.starts = array("q", [0])
-        self.operands = array("i")
+        self.codes: array[int] = array("H")
+        self.starts: array[int] = array("q", [0])
+        self.operands: array[int] = array("i")
         self.inputs: list[int] = []
         self.constants: dict[int, float] = {}
         self._constant_nodes: dict[Any, int] = {}

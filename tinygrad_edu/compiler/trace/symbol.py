@@ -53,8 +53,8 @@ class Symbol(Operators):
     differentiate: ClassVar[ReverseMode]
 
     def __init__(self, program: Program, index: int) -> None:
-        self.program = program
-        self.index = index
+        self.program: Program = program
+        self.index: int = index
 
     @classmethod
     def record(cls, op: Op, operands: tuple[Any, ...]) -> Symbol:

@@ -21,8 +21,8 @@ class Frame:
     """
 
     def __init__(self, direction: str) -> None:
-        self.horizontal = direction in ("LR", "RL")
-        self.sign = 1.0 if direction in ("LR", "TB") else -1.0
+        self.horizontal: bool = direction in ("LR", "RL")
+        self.sign: float = 1.0 if direction in ("LR", "TB") else -1.0
 
     def into(self, point: Point) -> Point:
         x, y = point

@@ -50,25 +50,27 @@ class Classified:
     def __init__(
         self, model: Any, X: Any, y: Any, loss: Any = None, names: Sequence[str] | None = None
     ) -> None:
-        self.points = as_rows(X, 2)
-        self.loss = _default_loss(model) if loss is None else as_loss(loss)
-        self.outputs = len(self.answers(model.numbers())([0.0, 0.0]))
+        self.points: list[list[float]] = as_rows(X, 2)
+        self.loss: Loss = _default_loss(model) if loss is None else as_loss(loss)
+        self.outputs: int = len(self.answers(model.numbers())([0.0, 0.0]))
         labels = self._labels(y)
         negative = -1.0 if -1.0 in labels else 0.0
         classes = [*map(float, range(self.outputs))] if self.outputs > 1 else [negative, 1.0]
         if len(classes) > len(CLASS_COLORS):
             raise ValueError(f"expected at most {len(CLASS_COLORS)} classes, got {len(classes)}")
-        self.names = [f"class {k:g}" for k in classes] if names is None else list(map(str, names))
+        self.names: list[str] = (
+            [f"class {k:g}" for k in classes] if names is None else list(map(str, names))
+        )
         if len(self.names) != len(classes):
             raise ValueError(f"class_names: expected {len(classes)} names, got {len(self.names)}")
         if not set(labels) <= set(classes):
             raise ValueError("y: expected labels 1 and -1, or 1 and 0, got all three")
-        self.indices = [classes.index(label) for label in labels]
+        self.indices: list[int] = [classes.index(label) for label in labels]
         self.threshold: float | None = None
         if self.outputs == 1:
             middle = {"probabilities": 0.5, "numbers": sum(classes) / 2.0}
             self.threshold = middle.get(self.loss.takes, 0.0)
-        self.tie = self.loss.takes == "scores"
+        self.tie: bool = self.loss.takes == "scores"
 
     def answers(self, model: Any) -> Callable[[Any], list[Any]]:
         """Return the function from a point to a list of what ``model`` puts out."""

@@ -65,6 +65,9 @@ class ChainRule:
     [(4.0, 1.0), (4.0, 3.0)]
     """
 
+    nodes: list[Value]
+    index: dict[Value, int]
+
     def __init__(self, output: Value, wrt: Value | Iterable[Value] | None = None) -> None:
         wanted = None if wrt is None else [wrt] if isinstance(wrt, Value) else list(wrt)
         for node in (output, *(wanted or ())):
@@ -94,9 +97,9 @@ class ChainRule:
                 if not children_left[index[x]]:
                     everything.append(index[x])
         self.backward = order
-        self.names = node_names(output, nodes, [nodes[i] for i in everything])
+        self.names: list[str] = node_names(output, nodes, [nodes[i] for i in everything])
         # 3. The engine's own gradients, to the bit; and where they come from.
-        self.gradients = [0.0] * len(nodes)
+        self.gradients: list[float] = [0.0] * len(nodes)
         for i, gradient in zip(order, grad(output, [nodes[i] for i in order])):
             self.gradients[i] = gradient
         self.terms: list[list[Term]] = [[] for _ in nodes]

@@ -89,7 +89,7 @@ class Explanation:
         rounded: bool,
     ) -> None:
         self._title = title
-        self.lines = tuple(lines)
+        self.lines: tuple[Line, ...] = tuple(lines)
         self.gradients = gradients
         self.rounded = rounded
 

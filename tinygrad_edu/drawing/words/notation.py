@@ -138,8 +138,8 @@ class Formula(Operators):
     verbosity: ClassVar[int] = 1  # about how many characters stand for one
 
     def __init__(self, text: str, level: int = ATOM) -> None:
-        self.text = text
-        self.level = level
+        self.text: str = text
+        self.level: int = level
 
     def __repr__(self) -> str:
         return self.text
