@@ -281,7 +281,7 @@ class Modules:
         self.cached = 0
         self.text: list[str] = []
         self.helpers: dict[str, str] = {}
-        self.size = 0
+        self.size: int = 0
         self.here: set[str] = set()
 
     def add(self, name: str, writer: Writer) -> str:

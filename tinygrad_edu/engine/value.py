@@ -384,6 +384,10 @@ class Constant(Value):
 
     __slots__ = ()
 
+    if TYPE_CHECKING:
+        grad: float
+        op: Op | None
+
     def __new__(cls, *_arguments: Any, **_named: Any) -> Constant:
         return _new(cls)
 

@@ -32,6 +32,7 @@ class Keeper:
     history: History
     before: bool
     record: int
+    start: list[float]
 
     def __init__(self, problem: Problem, history: History, *, before: bool, record: int) -> None:
         self.parameters, self.history = problem.parameters, history

@@ -28,6 +28,7 @@ class ShardedEngine(EagerEngine):
     """
 
     workers: Workers
+    place: str
 
     def __init__(self, problem: Problem, sharding: Sharding, compiled: bool) -> None:
         super().__init__(problem)

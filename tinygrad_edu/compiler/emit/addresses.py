@@ -37,6 +37,8 @@ class LoopWriter(Writer):
         width: Doubles per vector register.
     """
 
+    labels: int
+
     def __init__(self, tile: int, width: int, strict: bool, helpers: dict[str, str]) -> None:
         super().__init__(strict, helpers)
         self.tile = tile

@@ -24,22 +24,27 @@ class ContractionWriter(LoopWriter):
     each term if the product is itself a sum, a part of ``b`` is copied. The rest are ``i``.
     """
 
+    a: Ref
+    b: Ref
+    counts: tuple[int, ...]
+    columns: int
+
     def __init__(
         self, nest: Nest, tile: int, width: int, strict: bool, helpers: dict[str, str]
     ) -> None:
         super().__init__(tile, width, strict, helpers)
         step = nest.steps[0]
         assert step.result is not None
-        self.totals = step.result
-        self.terms = step.terms
-        self.last = len(nest.counts) - 1
+        self.totals: Ref = step.result
+        self.terms: tuple[int, ...] = step.terms
+        self.last: int = len(nest.counts) - 1
         self.a, self.b = step.operands[-2:]
         if self.b.strides[self.last] != 1:
             self.a, self.b = self.b, self.a
         self.counts, self.columns = nest.counts[: self.last], nest.counts[self.last]
-        self.moving = [j for j in range(self.last) if self.b.strides[j]]
-        self.still = [j for j in range(self.last) if not self.b.strides[j]]
-        self.jam = max(self.still, key=lambda j: self.counts[j]) if self.still else -1
+        self.moving: list[int] = [j for j in range(self.last) if self.b.strides[j]]
+        self.still: list[int] = [j for j in range(self.last) if not self.b.strides[j]]
+        self.jam: int = max(self.still, key=lambda j: self.counts[j]) if self.still else -1
         helpers["@rows_out"] = ""
         self._over_moving({}, 0)
         self.say("ret void")

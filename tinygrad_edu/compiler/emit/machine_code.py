@@ -111,7 +111,7 @@ class Library:
             for code in objects:
                 self._engine.add_object_file(binding.ObjectFileRef.from_data(code))
             self._engine.finalize_object()
-        self.seconds = time.perf_counter() - start
+        self.seconds: float = time.perf_counter() - start
 
     def function(self, name: str, arguments: int) -> Any:
         """Return a function of pointers and integers, all passed as 64-bit words."""

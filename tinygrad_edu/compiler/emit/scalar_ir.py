@@ -35,6 +35,8 @@ class Writer:
         helpers: Collects the helper functions that the body calls: name -> definition.
     """
 
+    count: int
+
     # exp and its kin over lanes, which are written with this class: ``vector_math`` fills this
     function: ClassVar[Functions]
 

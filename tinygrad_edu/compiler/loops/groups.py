@@ -33,7 +33,7 @@ class Finder(Drafting):
         np = self.np
         nodes = np.nonzero(self.codes > 1)[0].astype(np.int32)
         groups = self._groups(nodes) if self.loops and len(nodes) else []
-        self.loops = bool(groups)
+        self.loops: bool = bool(groups)
         if not groups:
             groups = [nodes[self.place[nodes] == kind] for kind in (SHARED, LANE)]
         segments: list[Segment] = []

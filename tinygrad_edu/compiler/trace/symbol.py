@@ -48,7 +48,7 @@ class Symbol(Operators):
 
     __slots__ = ("index", "program")
     rank: ClassVar[int] = 1
-    __hash__ = object.__hash__
+    __hash__: ClassVar[Any] = object.__hash__
     # reverse mode over a program, which is written with symbols: ``gradient_program`` fills this
     differentiate: ClassVar[ReverseMode]
 

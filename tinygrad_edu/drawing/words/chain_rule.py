@@ -88,7 +88,8 @@ class ChainRule:
         for node in nodes:
             for x in node.operands:
                 children_left[index[x]] += 1
-        order, everything = [], [len(nodes) - 1]
+        order: list[int] = []
+        everything = [len(nodes) - 1]
         for i in everything:
             if active[i]:
                 order.append(i)
@@ -96,7 +97,7 @@ class ChainRule:
                 children_left[index[x]] -= 1
                 if not children_left[index[x]]:
                     everything.append(index[x])
-        self.backward = order
+        self.backward: list[int] = order
         self.names: list[str] = node_names(output, nodes, [nodes[i] for i in everything])
         # 3. The engine's own gradients, to the bit; and where they come from.
         self.gradients: list[float] = [0.0] * len(nodes)
