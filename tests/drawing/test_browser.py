@@ -68,7 +68,7 @@ def lines(page: Any) -> list[str]:
         "all => all.filter(x => getComputedStyle(x).visibility === 'visible')"
         ".map(x => x.textContent)",
     )
-    return [text.replace(" · ", " * ") for text in texts]
+    return [text.replace(" · ", " * ").replace("−", "-") for text in texts]
 
 
 def explained(output: Value) -> list[str]:
@@ -207,13 +207,13 @@ def test_by_keyboard_alone(open_page: OpenPage) -> None:
             assert count() == "1"
     assert {"first", "back", "play", "next", "last", "scrub", "speed", "INPUT0"} <= set(reached)
     # In a number field the arrows belong to the field.
-    page.focus("#inputs input")
+    page.focus("#inputs input[type=number]")
     before = count()
     page.keyboard.press("ArrowLeft")
     page.keyboard.press("End")
     assert count() == before
     page.keyboard.press("ArrowUp")
-    assert page.input_value("#inputs input") == "3"
+    assert page.input_value("#inputs input[type=number]") == "3"
 
 
 def test_what_a_screen_reader_gets(open_page: OpenPage) -> None:
@@ -316,14 +316,14 @@ def test_a_changed_input_changes_everything(open_page: OpenPage) -> None:
     page = open_page(step_through(figure_2()).html)
     page.click("#last")
     for x, y in [("5", "-3"), ("-0.125", "1e-7"), ("1234567.5", "2.3125")]:
-        page.locator("#inputs input").nth(0).fill(x)
-        page.locator("#inputs input").nth(1).fill(y)
+        page.locator("#inputs input[type=number]").nth(0).fill(x)
+        page.locator("#inputs input[type=number]").nth(1).fill(y)
         assert lines(page) == explained(figure_2(float(x), float(y)))
     assert shown(page, "value")["x"] == "1234568"
     page.click("#reset")
     assert lines(page) == explained(figure_2())
     assert not page.is_visible("#reset")
-    assert page.input_value("#inputs input") == "2"
+    assert page.input_value("#inputs input[type=number]") == "2"
 
 
 def every_operation(values: list[float]) -> Value:
@@ -359,7 +359,9 @@ def test_lines_and_numbers_of_every_operation_are_explains(open_page: OpenPage) 
     for _ in range(10):
         values = [round(choose.uniform(0.5, 2.0), 3) for _ in values]
         for i, value in enumerate(values):
-            page.locator("#inputs label", has_text=f"x_{i}").locator("input").fill(str(value))
+            page.locator("#inputs label", has_text=f"x_{i}").locator("input[type=number]").fill(
+                str(value)
+            )
         assert lines(page) == explained(every_operation(values))
         gradients = page.evaluate("now.gradients")
         output = every_operation(values)
@@ -384,9 +386,9 @@ def test_a_value_outside_the_domain_says_so_and_no_more(open_page: OpenPage) -> 
     page = open_page(step_through(x.log() * y + y.sqrt()).html)
     page.click("#last")
     good = lines(page)
-    field = page.locator("#inputs input").nth(0)
+    field = page.locator("#inputs input[type=number]").nth(0)
     field.fill("-1")
-    assert page.inner_text("#problem") == "log(x = -1): needs an operand > 0"
+    assert page.inner_text("#problem") == "log(x = −1): needs an operand > 0"
     assert "i = log(x) = log(-1) = ?" in lines(page)
     assert "h = sqrt(y) = sqrt(3) = 1.732" in lines(page)  # what does not depend on it is there
     page.click("#first")
@@ -398,7 +400,9 @@ def test_a_value_outside_the_domain_says_so_and_no_more(open_page: OpenPage) -> 
     field.fill("2")
     assert page.inner_text("#problem") == ""
     assert lines(page) == good
-    page.locator("#inputs input").nth(1).fill("0")  # sqrt(0) is fine, its derivative is not
+    page.locator("#inputs input[type=number]").nth(1).fill(
+        "0"
+    )  # sqrt(0) is fine, its derivative is not
     assert page.inner_text("#problem") == "gradient of sqrt(y = 0): division by zero"
     assert "h = sqrt(y) = sqrt(0) = 0" in lines(page)
     assert page.evaluate("now.gradients[0]") is not None
@@ -446,7 +450,7 @@ def test_hostile_labels_stay_text(open_page: OpenPage) -> None:
     for _ in range(12):
         page.keyboard.press("ArrowRight")
     page.keyboard.press("End")
-    page.locator("#inputs input").nth(0).fill("7")
+    page.locator("#inputs input[type=number]").nth(0).fill("7")
     assert page.title() == title != "taken"
     assert page.locator("script").count() == 2
     assert page.locator("img, b, #figure svg svg").count() == 0

@@ -42,10 +42,16 @@ function makePlayer(last, draw) {
   byId("scrub").oninput = () => go(Number(byId("scrub").value));
   byId("speed").onchange = () => timer && play(true);
 
+  const scrolls = (element) => element.tabIndex === 0 && element.tagName === "DIV"
+    && (element.scrollWidth > element.clientWidth + 1 || element.scrollHeight > element.clientHeight + 1);
+
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.altKey || event.metaKey) return;
     const { tagName, type } = event.target;
-    if (tagName === "SELECT" || (tagName === "INPUT" && type !== "range")) return;
+    if (tagName === "SELECT" || (tagName === "INPUT" && !["range", "checkbox"].includes(type))) return;
+    // a focused box that scrolls keeps its arrow keys, and so do sliders other than the scrubber
+    if (event.key.startsWith("Arrow") && scrolls(event.target)) return;
+    if (type === "range" && event.target.id !== "scrub") return;
     const steps = { ArrowRight: current + 1, ArrowLeft: current - 1, Home: 0, End: last };
     if (event.key in steps) go(steps[event.key]);
     else if (event.key === " " && tagName !== "BUTTON") play(!timer);

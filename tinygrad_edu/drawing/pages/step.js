@@ -79,6 +79,9 @@ function number(x) {
     : String(Number(`${mantissa}e${exponent}`) + 0);
 }
 
+// The page writes one kind of minus everywhere; number() keeps the one of computers.
+const minus = (text) => text.replaceAll("-", "−");
+
 const bracketed = (text) => (text.startsWith("-") ? `(${text})` : text);
 
 // Leave out the middle of a long sum.
@@ -160,9 +163,15 @@ const parts = nodes.map((_, i) => ({
 }));
 const edges = new Map([...svg.querySelectorAll(".edge")].map((edge) =>
   [edge.id.replace("edge-", ""), { edge, head: Number(edge.dataset.head) }]));
-let now = evaluate(original);
-let version = 0;   // how often the inputs have changed
+let right = evaluate(original);   // the true numbers
+let now = right;                  // those shown: with a common mistake, if one is chosen
+const start = right;              // those of the original inputs
+let wrong = { bad: new Set(), text: "" };
+let version = 0;   // how often the numbers have changed
 let current = 0;
+const answered = new Set();   // frames whose number has been predicted, or shown on request
+const asks = (t) => byId("predict").checked && !answered.has(t)
+  && ["forward", "backward"].includes(frames[t]?.pass);
 
 // Touch the page only where something changed: large graphs stay smooth.
 const stateOf = new WeakMap();   // element -> the class names that setClass gave it
@@ -181,7 +190,7 @@ function setClass(element, names) {
 
 function setNumber(element, x) {
   if (!element) return;
-  const text = number(x).replace("-", "−");
+  const text = x === null ? "?" : minus(number(x));
   if (element.textContent === text) return;
   element.textContent = text;
   element.dataset.size ??= element.getAttribute("font-size");
@@ -191,6 +200,7 @@ function setNumber(element, x) {
 function show(t) {
   current = t;
   const frame = frames[current];
+  const asked = asks(current);
   byId("figure").className = `figure ${frame.pass}-pass`;
   // 1. Numbers and looks of the nodes.
   const arrived = frame.pass === "backward" ? graph.terms[frame.node].slice(0, frame.count) : [];
@@ -202,15 +212,17 @@ function show(t) {
     const building = frame.pass === "backward" && frame.node === i;
     const state = frame.node === i ? "active" : !computed ? "waiting" : sources.has(i) ? "source" : "";
     setClass(parts[i].group, state);
-    const key = `${version} ${computed} ${finished} ${building && frame.count}`;
+    const hidden = asked && frame.node === i;
+    const key = `${version} ${computed} ${finished} ${building && frame.count} ${hidden}`;
     if (parts[i].key === key) return;
     parts[i].key = key;
-    setNumber(parts[i].value, now.values[i]);
+    setNumber(parts[i].value, hidden && frame.pass === "forward" ? null : now.values[i]);
     setClass(parts[i].value, computed ? "" : "missing");
     const soFar = building && !finished ? (now.terms[i] ?? []).slice(0, frame.count) : null;
-    setNumber(parts[i].gradient, soFar ? add(soFar.map((x) => x.share)) : now.gradients[i]);
-    setClass(parts[i].gradient, finished || building ? "" : "missing");
-    setText(parts[i].tip, describe(i, computed, finished));
+    const gradient = soFar && !wrong.text ? add(soFar.map((x) => x.share)) : now.gradients[i];
+    setNumber(parts[i].gradient, hidden && frame.pass === "backward" ? null : gradient);
+    setClass(parts[i].gradient, !finished && !building ? "missing" : wrong.bad.has(i) ? "wrong" : "");
+    setText(parts[i].tip, describe(i, computed && !hidden, finished && !hidden));
   });
   // 2. Edges: those that carry something in this frame.
   const carrying = new Map();
@@ -222,16 +234,20 @@ function show(t) {
     carrying.set(`${frame.node}-${child}-${position}`, k === frame.count - 1 ? "active" : "done"));
   edges.forEach(({ edge, head }, key) =>
     setClass(edge, carrying.get(key) ?? (frameOf.forward[head] <= current ? "" : "waiting")));
-  showTags(frame);
+  showTags(frame, asked);
   // 3. Words.
-  const sides = frame.pass === "forward" ? forwardSides(frame.node)
+  const all = frame.pass === "forward" ? forwardSides(frame.node)
     : frame.pass === "backward" ? backwardSides(frame.node, frame.count) : [];
+  const sides = asked ? [all[0], all[1] && all.length > 2 ? all[1] : "", "?"] : all;
   setText(byId("phase"), caption(frame));
+  setText(byId("mistake-text"), minus(wrong.text));
+  showQuestion(frame, asked);
   writeEquation(byId("line"), sides, frame.pass);
   byId("scrub").setAttribute("aria-valuetext", `${current} of ${frames.length - 1}: ${caption(frame)}`);
-  setText(byId("announcement"), `${caption(frame)} ${equation(sides)}`);
+  setText(byId("announcement"), minus(`${caption(frame)} ${equation(sides)}`));
   showDerivation(frame);
   reveal(frame);
+  writeAddress(current, inputs, original);
 }
 
 function describe(i, computed, finished) {
@@ -242,7 +258,11 @@ function describe(i, computed, finished) {
 
 function caption({ pass, node, count }) {
   if (pass === "start") return "The inputs have their values. The forward pass computes the rest.";
-  if (pass === "end") return "Done: every node has its value and its gradient.";
+  if (pass === "end") {
+    return now.problem ? `Not finished: ${now.problem}.`
+      : wrong.text ? "Done, with the mistake: compare the gradients."
+        : "Done: every node has its value and its gradient.";
+  }
   const { name, gradient, operands } = nodes[node];
   if (pass === "forward") {
     const from = [...new Set(operands)].map((x) => nodes[x].name);
@@ -268,44 +288,84 @@ function writeEquation(element, sides, pass) {
   element.replaceChildren(...kept.flatMap((side, k) => {
     const span = document.createElement("span");
     span.className = k === kept.length - 1 && complete ? "side result" : "side";
-    span.textContent = (k ? "= " : "") + side.replaceAll(" * ", " · ");
+    span.textContent = minus((k ? "= " : "") + side.replaceAll(" * ", " · "));
     return k ? [" ", span] : [span];
   }));
 }
 
 // On the edges that carry gradients: the local derivative, and the product that arrives.
 const tags = svg.appendChild(document.createElementNS(svg.namespaceURI, "g"));
+const [TAG_SIZE, TAG_HEIGHT] = [11.5, 31];
+const area = { x: 0, y: 0, width: graph.width, height: graph.height };
+let obstacles = null;
 
-function showTags({ pass, node, count }) {
-  tags.replaceChildren();
-  if (pass !== "backward" || node === last) return;
-  if (!now.terms[node]) return;
+// The tags of a frame, without their places: the last four terms that have arrived.
+function tagsOf({ pass, node, count }) {
+  if (pass !== "backward" || node === last || !now.terms[node]) return [];
+  const shown = [];
   for (let k = Math.max(0, count - 4); k < count; k += 1) {
     const { child, position, local } = graph.terms[node][k];
     const term = now.terms[node][k];
-    const path = edges.get(`${node}-${child}-${position}`).edge.querySelector("path");
-    const twice = nodes[child].operands.filter((x) => x === node).length > 1;
-    const share = twice ? (position % 2 ? 0.8 : 0.2) : 0.5;   // two lines to one circle lie close
-    const at = path.getPointAtLength(share * path.getTotalLength());
     const product = child === last ? number(term.local)
       : `${number(term.upstream)} · ${bracketed(number(term.local))} = ${number(term.share)}`;
     const what = local.length > 16 ? "local derivative" : local;
-    drawTag(at.x, at.y, `${what} = ${number(term.local)}`, product);
+    const path = edges.get(`${node}-${child}-${position}`).edge.querySelector("path");
+    shown.push({ path, lines: [`${what} = ${number(term.local)}`, product] });
   }
+  return shown;
 }
 
-function drawTag(x, y, first, second) {
+function showTags(frame, asked) {
+  tags.replaceChildren();
+  const shown = asked ? [] : tagsOf(frame);
+  if (!shown.length) return;
+  obstacles ??= obstaclesOf(svg, graph.room);
+  const drawn = shown.map(({ path, lines }) => ({ anchors: anchorsOn(path), ...drawTag(lines) }));
+  layOutTags(drawn, obstacles, area).places.forEach(({ box, anchor }, k) => {
+    const { tag, line } = drawn[k];
+    tag.setAttribute("transform", `translate(${box.x + box.width / 2},${box.y + 15})`);
+    const outside = anchor.x < box.x || anchor.x > box.x + box.width
+      || anchor.y < box.y || anchor.y > box.y + box.height;
+    if (!outside) return;
+    for (const [name, value] of Object.entries({ x1: anchor.x, y1: anchor.y,
+      x2: Math.max(box.x, Math.min(anchor.x, box.x + box.width)),
+      y2: Math.max(box.y, Math.min(anchor.y, box.y + box.height)) })) {
+      line.setAttribute(name, value);
+    }
+  });
+}
+
+function drawTag([first, second]) {
+  const line = tags.appendChild(svgElement("line", { class: "to-edge" }));
   const tag = tags.appendChild(svgElement("g", { class: "tag" }));
   const box = tag.appendChild(svgElement("rect", { rx: 4 }));
-  const texts = [[first, y - 3, "local"], [second, y + 11, "share"]].map(([text, baseline, name]) => {
-    const line = svgElement("text", { x, y: baseline, "font-size": 11.5, class: name });
-    line.textContent = text.replaceAll("-", "−");
-    return tag.appendChild(line);
+  const texts = [[first, -3, "local"], [second, 11, "share"]].map(([text, y, name]) => {
+    const written = svgElement("text", { x: 0, y, "font-size": TAG_SIZE, class: name });
+    written.textContent = minus(text);
+    return tag.appendChild(written);
   });
-  const width = Math.max(...texts.map((text) => text.getComputedTextLength())) + 8;
-  for (const [name, value] of Object.entries({ x: x - width / 2, y: y - 15, width, height: 31 })) {
+  const width = Math.max(...texts.map((text) => text.getComputedTextLength())) + 10;
+  for (const [name, value] of Object.entries({ x: -width / 2, y: -15, width, height: TAG_HEIGHT })) {
     box.setAttribute(name, value);
   }
+  return { tag, line, width, height: TAG_HEIGHT };
+}
+
+// Make room below the figure for tags that will find none inside.
+function makeRoom() {
+  if (nodes.length > 150) return;   // large figures have gaps enough, and this takes time
+  obstacles ??= obstaclesOf(svg, graph.room);
+  let most = 0;
+  for (const frame of frames) {
+    const drawn = tagsOf(frame).map(({ path, lines }) => ({ anchors: anchorsOn(path), ...drawTag(lines) }));
+    if (drawn.length) most = Math.max(most, layOutTags(drawn, obstacles, area).below);
+    tags.replaceChildren();
+  }
+  if (!most) return;
+  area.height += most + 4;
+  svg.setAttribute("viewBox", `0 0 ${graph.width} ${area.height}`);
+  svg.setAttribute("height", area.height);
+  byId("figure").style.setProperty("--natural-height", `${area.height}px`);
 }
 
 function svgElement(name, attributes) {
@@ -330,7 +390,12 @@ function showDerivation(frame) {
       if (here) button.setAttribute("aria-current", "step");
       else button.removeAttribute("aria-current");
     }
-    setClass(button, here ? "current" : frameOf[pass][node] <= current ? "" : "unreached");
+    const reached = here ? !asks(current) : frameOf[pass][node] <= current;
+    setClass(button, here && reached ? "current" : reached ? "" : "unreached");
+    if (row.reached !== reached) {
+      row.reached = reached;
+      button.parentElement.setAttribute("aria-hidden", String(!reached));
+    }
     if (here) scrollInside(byId("derivation"), button);
   }
 }
@@ -346,12 +411,52 @@ function scrollInside(box, element) {
 }
 
 function reveal({ node }) {
-  if (node !== undefined) scrollInside(byId("figure"), parts[node].group);
+  if (node === undefined) return;
+  const newest = [...tags.querySelectorAll(".tag")].at(-1);
+  if (newest) scrollInside(byId("figure"), newest);
+  scrollInside(byId("figure"), parts[node].group.querySelector(".shape"));
+}
+
+// --- predict ---
+
+function showQuestion(frame, asked) {
+  byId("question").hidden = !asked;
+  if (!asked) return;
+  const { name, gradient } = nodes[frame.node];
+  const term = frame.pass === "backward" && graph.terms[frame.node].length > 1
+    ? ` after term ${frame.count} of ${graph.terms[frame.node].length}` : "";
+  setText(byId("asked"), `${frame.pass === "forward" ? name : gradient}${term} = `);
+  if (byId("answer").dataset.frame !== String(current)) {
+    byId("answer").dataset.frame = current;
+    byId("answer").value = "";
+    byId("verdict").textContent = "";
+  }
+}
+
+function check() {
+  const text = byId("answer").value.trim().replace("−", "-").replace(",", ".");
+  const answer = text === "" ? NaN : Number(text);
+  if (Number.isNaN(answer)) {
+    byId("verdict").textContent = "Type a number, such as 4 or -0.25.";
+    return;
+  }
+  const problem = verdictOn(frames[current], answer);
+  byId("verdict").textContent = problem || "Right.";
+  if (!problem) reveal_answer();
+}
+
+function reveal_answer() {
+  answered.add(current);
+  version += 1;
+  const text = byId("verdict").textContent;
+  show(current);
+  byId("announcement").textContent = `${text} ${byId("line").textContent}`;
 }
 
 // --- 5. controls ---
 
 const player = makePlayer(frames.length - 1, show);
+const view = makeView(byId("figure"), svg);
 const { go } = player;
 rows.forEach(({ button, pass, node }) => { button.onclick = () => go(frameOf[pass][node]); });
 parts.forEach(({ group }, i) => {
@@ -365,9 +470,15 @@ parts.forEach(({ group }, i) => {
 const inputs = [...original];
 
 function recompute() {
-  now = evaluate(inputs);
+  right = evaluate(inputs);
+  const kind = byId("mistake").value;
+  const broken = kind !== "none" && !right.problem;
+  now = broken ? mistaken(kind, right) : right;
+  wrong = broken ? whatWentWrong(kind, right, now) : { bad: new Set(), text: "" };
   version += 1;
-  byId("problem").textContent = now.problem;
+  obstacles = null;
+  byId("problem").textContent = minus(now.problem);
+  byId("what-if").textContent = minus(whatIf(original, start, inputs));
   byId("reset").hidden = inputs.every((x, i) => Object.is(x, original[i]));
   show(current);
 }
@@ -381,7 +492,19 @@ nodes.forEach((node, i) => {
   const field = label.appendChild(document.createElement("input"));
   Object.assign(field, { type: "number", step: "any", value: original[i] });
   field.dataset.node = i;
+  const slider = label.appendChild(document.createElement("input"));
+  const reach = Math.max(1, Math.abs(original[i])) || 1;
+  const finite = Number.isFinite(original[i]);
+  Object.assign(slider, { type: "range", min: finite ? original[i] - reach : -1,
+    max: finite ? original[i] + reach : 1, step: reach / 100, disabled: !finite });
+  slider.value = original[i];
+  slider.setAttribute("aria-label", `${node.name}, drag`);
+  slider.oninput = () => {
+    field.value = Number(Number(slider.value).toPrecision(6));
+    field.oninput();
+  };
   field.oninput = () => {
+    if (document.activeElement !== slider) slider.value = field.value;
     const valid = field.value.trim() !== "" && Number.isFinite(Number(field.value));
     field.setAttribute("aria-invalid", String(!valid));
     if (!valid) {
@@ -397,16 +520,51 @@ byId("inputs-section").hidden = byId("inputs").children.length === 0;
 byId("reset").onclick = () => {
   inputs.splice(0, inputs.length, ...original);
   for (const field of byId("inputs").querySelectorAll("input")) {
-    field.value = original[field.dataset.node];
+    if (field.type === "range") continue;
+    field.value = field.nextElementSibling.value = original[field.dataset.node];
     field.setAttribute("aria-invalid", "false");
   }
   recompute();
 };
+
+// Predicting, mistakes, junctions.
+byId("predict").onchange = () => {
+  answered.clear();
+  version += 1;
+  show(current);
+  if (asks(current)) byId("answer").focus();
+};
+byId("question").onsubmit = (event) => {
+  event.preventDefault();
+  check();
+};
+byId("tell").onclick = () => {
+  byId("verdict").textContent = "";
+  reveal_answer();
+};
+byId("mistake").onchange = () => {
+  recompute();
+  if (byId("mistake").value !== "none") go(frames.length - 1);
+};
+const junctions = frames.map((frame, t) => t).filter((t) => frames[t].pass === "backward"
+  && frames[t].count === 1 && graph.terms[frames[t].node].length > 1);
+byId("junction").hidden = junctions.length === 0;
+byId("junction").onclick = () => go(junctions.find((t) => t > current) ?? junctions[0]);
 
 // On paper: the finished computation.
 let before = 0;
 addEventListener("beforeprint", () => { before = current; go(frames.length - 1); });
 addEventListener("afterprint", () => go(before));
 
-byId("problem").textContent = now.problem;
-player.show(0);
+makeRoom();
+byId("problem").textContent = minus(now.problem);
+const address = readAddress();
+for (const field of byId("inputs").querySelectorAll("input[type=number]")) {
+  const wanted = address.get(`in:${nodes[field.dataset.node].name}`);
+  if (Number.isFinite(wanted)) {
+    field.value = wanted;
+    field.oninput();
+  }
+}
+player.show(address.get("step") || 0);
+view.update();

@@ -34,7 +34,12 @@ _COLUMN_GAP, _ROW_GAP = 1.3, 0.5  # inches in the figure: products are written o
 
 
 def step_through(
-    output: Value, *, depth: int | None = None, max_nodes: int = 500, title: str = ""
+    output: Value,
+    *,
+    depth: int | None = None,
+    max_nodes: int = 500,
+    title: str = "",
+    compact: bool = False,
 ) -> Page:
     """Make a page that steps through the forward and the backward pass of a graph.
 
@@ -48,6 +53,13 @@ def step_through(
             edge become inputs with the values they have.
         max_nodes: The most nodes to show.
         title: The heading; by default the formula, if it is short, or the name of the output.
+        compact: Only the figure, the line of this step and the controls: for slides and for frames
+            in course pages.
+
+    The page also asks: with *predict* the reader says the next number, and the page says which
+    mistake it was; dragging an input compares the change of the output with what the gradients
+    foretell; a *common mistake* plays the backward pass as students' engines get it wrong. Its
+    address keeps step and inputs (``page.html#step=12&in:x=2.5``), so that a link shows a moment.
 
     Returns:
         The page: ``.save("page.html")``, ``.html``, or let a notebook show it.
@@ -80,8 +92,13 @@ def step_through(
     page = make_page(
         "step",
         f"{shown} – step by step",
-        data=_data(rule, writer),
-        scripts=[page_file("arithmetic.js"), operations_source(rule.nodes)],
+        data=_data(rule, writer, width, height),
+        scripts=[
+            page_file("arithmetic.js"),
+            operations_source(rule.nodes),
+            *map(page_file, ("tags.js", "view.js", "learn.js")),
+        ],
+        kind="compact" if compact else "full",
         heading=html.escape(shown),
         svg=svg,
         width=f"{width:.0f}",
@@ -164,14 +181,14 @@ def _derivation(rule: ChainRule, writer: Writer) -> str:
     for heading, rows in (("Forward pass", forward), ("Backward pass", backward)):
         parts.append(f"<h3>{heading}</h3>\n<ol>")
         for name, i, sides in rows:
-            text = html.escape(one_line(sides).replace(" * ", " · "))
+            text = html.escape(one_line(sides).replace(" * ", " · ").replace("-", "−"))
             button = f'<button class="equation" data-pass="{name}" data-node="{i}">'
             parts.append(f"<li>{button}{text}</button></li>")
         parts.append("</ol>")
     return "\n".join(parts)
 
 
-def _data(rule: ChainRule, writer: Writer) -> dict[str, Any]:
+def _data(rule: ChainRule, writer: Writer, width: float, height: float) -> dict[str, Any]:
     """The graph as ``pages/step.js`` reads it; that file describes the fields."""
     nodes, terms = [], []
     for i, node in enumerate(rule.nodes):
@@ -199,6 +216,8 @@ def _data(rule: ChainRule, writer: Writer) -> dict[str, Any]:
         "backward": rule.backward,
         "most_terms": MOST_TERMS,
         "room": _ROOM,
+        "width": width,
+        "height": height,
     }
 
 
