@@ -259,6 +259,12 @@ def _sign(a: float) -> float:
     return float((a > 0.0) - (a < 0.0))
 
 
+def _relu_gradients(y: Any, a: Any) -> tuple[Any, ...]:
+    if type(a) is float:  # as below, without two calls: half of all neurons come by here
+        return (0.0,) if a <= 0.0 else (1.0,)
+    return (where(less_equal(a, 0.0), 0.0, 1.0),)
+
+
 sigmoid: Op = _row(
     "sigmoid", "σ", 1, _sigmoid, lambda y, a: (y * (1.0 - y),), "the logistic function 1 / (1 + e^-a)",
     formula=lambda a: where(less(a, 0.0), exp(-abs_(a)), 1.0) / (1.0 + exp(-abs_(a))),
@@ -274,7 +280,7 @@ softplus: Op = _row(
     formula=lambda a: where(less(a, 0.0), 0.0, a) + log1p(exp(-abs_(a))),
 )  # fmt: skip
 relu: Op = _row(
-    "relu", "ReLU", 1, lambda a: 0.0 if a <= 0.0 else a, lambda y, a: (where(less_equal(a, 0.0), 0.0, 1.0),),
+    "relu", "ReLU", 1, lambda a: 0.0 if a <= 0.0 else a, _relu_gradients,
     "the rectified linear unit: a if a > 0 else 0",
     formula=lambda a: where(less_equal(a, 0.0), 0.0, a),
 )  # fmt: skip

@@ -163,8 +163,8 @@ class Value(Number, Handmade):
         mine, kind = type(self), type(other)
         if mine is not Value and mine is not Leaf and mine is not Constant:
             return self.binary(add, self, other)  # a user's subclass: the general way
-        if kind is float:
-            other = Constant(other)
+        if kind is float or kind is int:
+            other = _constant(other)
         elif kind is not Value and kind is not Leaf:
             return self.binary(add, self, other)
         x, y = self._data, other._data  # type: ignore[union-attr]
@@ -185,8 +185,8 @@ class Value(Number, Handmade):
         mine, kind = type(self), type(other)
         if mine is not Value and mine is not Leaf and mine is not Constant:
             return self.binary(mul, self, other)  # a user's subclass: the general way
-        if kind is float:
-            other = Constant(other)
+        if kind is float or kind is int:
+            other = _constant(other)
         elif kind is not Value and kind is not Leaf:
             return self.binary(mul, self, other)
         x, y = self._data, other._data  # type: ignore[union-attr]
@@ -204,28 +204,35 @@ class Value(Number, Handmade):
         return node
 
     def __radd__(self, other: Operand) -> Value:
-        return Constant(other) + self if type(other) is float else self.binary(add, other, self)
+        kind = type(other)
+        if kind is float or kind is int:
+            return _constant(other) + self
+        result: Value = self.binary(add, other, self)
+        return result
 
     def __rmul__(self, other: Operand) -> Value:
-        return Constant(other) * self if type(other) is float else self.binary(mul, other, self)
+        kind = type(other)
+        if kind is float or kind is int:
+            return _constant(other) * self
+        result: Value = self.binary(mul, other, self)
+        return result
 
     @classmethod
     def unary(cls, op: Op, operand: Any) -> Value:
         """Record an operation of one operand."""
         number = operand._data
-        if type(number) is not float or cls.rank != -1.0:
-            return cls.record(op, (operand,))
-        try:
-            data = op.forward(number)
-        except (ArithmeticError, ValueError) as error:
-            fail(op, (operand,), error)
-        if type(data) is not float:
-            return cls.record(op, (operand,))
-        node = _new(Value)
-        node._data, node.grad, node.label = data, 0.0, ""
-        node.op, node._mark = op, None
-        node._a, node._x = operand, number
-        return node
+        if type(number) is float and cls.rank == -1.0:
+            try:
+                data = op.forward(number)
+            except (ArithmeticError, ValueError) as error:
+                fail(op, (operand,), error)
+            if type(data) is float:
+                node = _new(Value)
+                node._data, node.grad, node.label = data, 0.0, ""
+                node.op, node._mark = op, None
+                node._a, node._x = operand, number
+                return node
+        return cls.record(op, (operand,))
 
     @classmethod
     def binary(cls, op: Op, left: Any, right: Any) -> Value:
@@ -233,28 +240,27 @@ class Value(Number, Handmade):
         if not isinstance(right, Value):
             if isinstance(right, Node) or not is_number(right, op.name):
                 return NotImplemented  # type: ignore[no-any-return]
-            right = Constant(right)
+            right = _constant(right)
         elif not isinstance(left, Value):
             if not is_number(left, op.name):
                 return NotImplemented  # type: ignore[no-any-return]
-            left = Constant(left)
+            left = _constant(left)
         if left.rank != -1.0 or right.rank != -1.0:
             return (left if left.rank >= right.rank else right).record(op, (left, right))  # type: ignore[no-any-return]
         x, y = left._data, right._data
-        if type(x) is not float or type(y) is not float:
-            return cls.record(op, (left, right))
-        try:
-            data = op.forward(x, y)
-        except (ArithmeticError, ValueError) as error:
-            fail(op, (left, right), error)
-        if type(data) is not float:
-            return cls.record(op, (left, right))
-        node = _new(Value)
-        node._data, node.grad, node.label = data, 0.0, ""
-        node.op, node._mark = op, None
-        node._a, node._b = left, right
-        node._x, node._y = x, y
-        return node
+        if type(x) is float and type(y) is float:
+            try:
+                data = op.forward(x, y)
+            except (ArithmeticError, ValueError) as error:
+                fail(op, (left, right), error)
+            if type(data) is float:
+                node = _new(Value)
+                node._data, node.grad, node.label = data, 0.0, ""
+                node.op, node._mark = op, None
+                node._a, node._b = left, right
+                node._x, node._y = x, y
+                return node
+        return cls.record(op, (left, right))
 
     @classmethod
     def record(cls, op: Op, operands: tuple[Any, ...]) -> Value:
@@ -268,21 +274,23 @@ class Value(Number, Handmade):
             numbers = tuple([x._data for x in operands])
         except AttributeError:  # a plain number among them
             operands = tuple(
-                [x if isinstance(x, Value) else Constant(to_float(x, op.name)) for x in operands]
+                [x if isinstance(x, Value) else _constant(to_float(x, op.name)) for x in operands]
             )
             numbers = tuple([x._data for x in operands])
         if op is not dot and not _FLOAT.issuperset(map(type, numbers)):
             numbers = _as_floats(operands)
         try:
             data = op.forward(*numbers)
-            if type(data) is not float:
+            if type(data) is not float and op is dot:
                 numbers = _as_floats(operands)
-                data = to_float(op.forward(*numbers), f"the result of {op.name}")
+                data = op.forward(*numbers)
         except (ArithmeticError, ValueError) as error:
             fail(op, operands, error)
         except TypeError:
             _as_floats(operands)  # says so if a leaf was given what is no number
             raise
+        if type(data) is not float:
+            data = to_float(data, f"the result of {op.name}")
         node: Value = _new(cls if cls.rank != -1.0 else Value)
         node.reset(data)
         _remember(node, op, operands, numbers)
@@ -349,8 +357,10 @@ class Value(Number, Handmade):
         """
         if self.op is None:
             return
-        check_current(self, self)
-        _step_back(self, self.op)
+        try:
+            _step_back(self, self.op, self)
+        except (ArithmeticError, ValueError) as error:
+            fail(self.op, self.operands, error, "gradient of ")
 
     def zero_grad(self) -> None:
         """Set the gradient of this node, and of every node it was computed from, to 0.
@@ -412,6 +422,14 @@ def _remember(node: Value, op: Op, operands: tuple[Value, ...], numbers: tuple[f
         node._a, node._x = operands, numbers
 
 
+def _constant(number: Any) -> Constant:
+    node = _new(Constant)
+    node._data = number if type(number) is float else to_float(number, "data")
+    node.grad, node.label = 0.0, ""
+    node.op = node._mark = None
+    return node
+
+
 def _as_floats(operands: tuple[Value, ...]) -> tuple[float, ...]:
     """Make floats of what was assigned to the data of leaves, such as ints and numpy scalars."""
     for x in operands:
@@ -437,55 +455,66 @@ _set_grad = Value.__dict__["grad"].__set__
 
 
 def _chain_rule(output: Value, order: list[Value]) -> None:
+    node: Any
     for node in order:
         if node.op is not None:
             node.grad = 0.0
         elif type(node.grad) is not float:
             node.grad = _usable(node.grad)
     output.grad = 1.0 if output.op is not None else output.grad + 1.0  # df/df = 1
-    for node in reversed(order):
-        op = node.op
-        if op is mul:  # the chain rule, written out for products and sums
-            a, b = node._a, node._b
-            x, y = node._x, node._y
-            if a._data is not x or b._data is not y:
-                check_current(node, output)
-            grad = node.grad
-            a.grad += grad * y
-            b.grad += grad * x
-        elif op is add:
-            a, b = node._a, node._b
-            if a._data is not node._x or b._data is not node._y:
-                check_current(node, output)
-            grad = node.grad
-            a.grad += grad
-            b.grad += grad
-        elif op is not None:
-            check_current(node, output)
-            _step_back(node, op)
+    try:
+        for node in reversed(order):
+            op = node.op
+            if op is mul:  # the chain rule, written out for products, sums, and one or two operands
+                a, b = node._a, node._b
+                x, y = node._x, node._y
+                if a._data is not x or b._data is not y:
+                    check_current(node, output)
+                grad = node.grad
+                a.grad += grad * y
+                b.grad += grad * x
+            elif op is add:
+                a, b = node._a, node._b
+                if a._data is not node._x or b._data is not node._y:
+                    check_current(node, output)
+                grad = node.grad
+                a.grad += grad
+                b.grad += grad
+            elif op is not None:
+                if op.step is not None or op.arity is None or op.arity > 2:
+                    _step_back(node, op, output)
+                elif op.arity == 2:
+                    a, b = node._a, node._b
+                    x, y = node._x, node._y
+                    if a._data is not x or b._data is not y:
+                        check_current(node, output)
+                    by_a, by_b = op.local_gradients(node._data, x, y)
+                    grad = node.grad
+                    a.grad += grad * by_a
+                    b.grad += grad * by_b
+                else:
+                    a, x = node._a, node._x
+                    if a._data is not x:
+                        check_current(node, output)
+                    (by_a,) = op.local_gradients(node._data, x)
+                    a.grad += node.grad * by_a
+    except (ArithmeticError, ValueError) as error:
+        fail(node.op, node.operands, error, "gradient of ")
 
 
-def _step_back(node: Any, op: Op) -> None:
+def _step_back(node: Any, op: Op, output: Value) -> None:
     """Add to the gradient of each operand: the node's gradient times the partial derivative."""
+    check_current(node, output)
     if op.step is not None:
         op.step()
         return
     grad = node.grad
-    try:
-        if op.arity == 1:
-            (by_a,) = op.local_gradients(node._data, node._x)
-            node._a.grad += grad * by_a
-        elif op.arity == 2:
-            by_a, by_b = op.local_gradients(node._data, node._x, node._y)
-            node._a.grad += grad * by_a
-            node._b.grad += grad * by_b
-        elif grad != 0.0 or not isfinite(node._data):
-            # Else nothing is passed on (a dead ReLU behind a neuron): where the result of an n-ary
-            # operation is finite, so are its partials, and 0 times them is 0.
-            for x, partial in zip(node._a, op.local_gradients(node._data, *node._x)):
-                x.grad += grad * partial
-    except (ArithmeticError, ValueError) as error:
-        fail(op, node.operands, error, "gradient of ")
+    if op.arity in (1, 2) or grad != 0.0 or not isfinite(node._data):
+        # Else nothing is passed on (a dead ReLU behind a neuron): where the result of an n-ary
+        # operation is finite, so are its partials, and 0 times them is 0.
+        partials = op.local_gradients(node._data, *node._numbers())
+        for x, partial in zip(node.operands, partials, strict=True):
+            x.grad += grad * partial
 
 
 def _usable(grad: Any) -> float:
