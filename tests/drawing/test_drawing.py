@@ -23,6 +23,7 @@ from tinygrad_edu.drawing.figures.svg import svg_text
 from tinygrad_edu.drawing.figures.text import label_lines, printable, text_width, typeset
 from tinygrad_edu.engine import functional
 from tinygrad_edu.engine.value import Constant, topological_order
+from tinygrad_edu.nn import Neuron
 
 pytestmark = pytest.mark.usefixtures("each_engine")
 
@@ -93,7 +94,7 @@ def test_dot_text_of_figure_1() -> None:
     lines = [line.strip() for line in draw(figure_1()).dot.splitlines()]
     assert lines[0] == "digraph f {"
     labels = {
-        line.split(" [")[0]: line.split("label=<")[1].removesuffix(">]")
+        line.split(" [")[0]: line.split("label=<")[1].split(">]")[0].split("> ord")[0]
         for line in lines
         if re.match(r"n\d \[", line)
     }
@@ -226,13 +227,27 @@ def read_off(root: ElementTree.Element, vertical: bool) -> str:
             continue
         index = group.attrib["id"].removeprefix("node-")
         edges = sorted(entering.get(index, []), key=lambda edge: arrow_tip(edge)[not vertical])
-        numbers = [texts(edge, "operand") for edge in edges]
-        if any(numbers):
-            assert sorted(numbers) == [[str(k + 1)] for k in range(len(edges))]
-            edges = [edge for _, edge in sorted(zip(numbers, edges), key=lambda pair: pair[0])]
+        numbers = ["".join(texts(edge, "operand")) for edge in edges]
+        symbol = "".join(texts(group, "title"))
         operands = [written[edge.attrib["data-tail"]] for edge in edges]
-        written[index] = formula("".join(texts(group, "title")), operands)
+        pairs = len(edges) // 2
+        if symbol == "dot":
+            if not any(numbers):
+                numbers = [*map(str, range(pairs)), *map(str, range(pairs)), ""]
+            operands = dot_operands(operands, numbers)
+        elif any(numbers):
+            assert sorted(numbers) == [str(k + 1) for k in range(len(edges))]
+            operands = [operands[numbers.index(str(k + 1))] for k in range(len(edges))]
+        written[index] = formula(symbol, operands)
     return written[index]
+
+
+def dot_operands(operands: list[str], numbers: list[str]) -> list[str]:
+    """The products of a ``dot`` and what is added to them, in an order of their own."""
+    products: dict[str, list[str]] = {}
+    for number, operand in zip(numbers, operands):
+        products.setdefault(number, []).append(operand)
+    return sorted("*".join(sorted(product)) for product in products.values())
 
 
 def formula(symbol: str, operands: list[str]) -> str:
@@ -246,7 +261,11 @@ def written_formula(output: Value) -> str:
     written: dict[Value, str] = {}
     for node in topological_order(output):
         symbol = operation_title(node.op) if node.op else node.label or f"{node.data:g}"
-        written[node] = formula(symbol, [written[x] for x in node.operands])
+        operands = [written[x] for x in node.operands]
+        if symbol == "dot":
+            pairs = range(len(operands) // 2)
+            operands = dot_operands(operands, [*map(str, pairs), *map(str, pairs), ""])
+        written[node] = formula(symbol, operands)
     return written[output]
 
 
@@ -263,6 +282,7 @@ def ordered_graph(size: int, seed: int) -> Value:
                 lambda a, b, c: (a * a + 1) ** b.tanh(),
                 lambda a, b, c: where(a < b, b, c),
                 lambda a, b, c: functional.dot([a, b], [b, c]),
+                lambda a, b, c: Neuron(3, "tanh", seed=1)([a, b, c]),
                 lambda a, b, c: atan2(a, b) + c,
             ]
         )

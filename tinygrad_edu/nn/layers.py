@@ -29,6 +29,7 @@ from tinygrad_edu.nn.initialization import (
     random_source,
 )
 from tinygrad_edu.nn.module import Module
+from tinygrad_edu.nn.names import name_layer, name_network, name_neuron
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -76,9 +77,17 @@ class Neuron(Module):
         self.w: list[Any] = [Value(weight(source, nin, nout)) for _ in range(nin)]
         self.b: Any = Value(0.0) if bias else None
         self.expanded = expanded
+        self.output_name = ""
+        name_neuron(self)
 
     def __call__(self, x: Any) -> Value | Any:
-        return self.activation(self.score(x))
+        return self._named(self.activation(self.score(x)))
+
+    def _named(self, output: Any) -> Any:
+        """Return the output with the name that the network has for it (see ``names.py``)."""
+        if self.output_name and type(output) is Value and not output.label:
+            output.label = self.output_name
+        return output
 
     def score(self, x: Any) -> Any:
         """Return ``w . x + b``, what goes into the activation.
@@ -94,11 +103,13 @@ class Neuron(Module):
         Then recording need not look at the kind of every operand, of every neuron of a layer.
         """
         if self.expanded or not values:
-            return self.activation(self._sum(x))
+            return self._named(self.activation(self._sum(x)))
         score = Value.record(ops.dot, (*self.w, *x) if self.b is None else (*self.w, *x, self.b))
         if isinstance(self.activation, Op):
-            return Value.unary(self.activation, score)
-        return self.activation(score)
+            score = Value.unary(self.activation, score)
+        else:
+            score = self.activation(score)
+        return self._named(score)
 
     def _sum(self, x: Sequence[Any]) -> Any:
         if not self.expanded:
@@ -144,6 +155,7 @@ class Layer(Module):
         self.neurons: list[Neuron] = [
             Neuron(nin, activation, seed=source, nout=nout, **options) for _ in range(nout)
         ]
+        name_layer(self.neurons)
 
     def __call__(self, x: Any) -> Value | Any:
         # Inputs become constants here, once for the layer and not once for each neuron.
@@ -211,6 +223,7 @@ class MLP(Module):
             Layer(a, b, f, seed=source, **options)
             for a, b, f in zip((nin, *self.nouts), self.nouts, activations)
         ]
+        name_network(self.layers)
 
     def __call__(self, x: Any) -> Value | Any:
         for layer in self.layers:

@@ -198,6 +198,8 @@ def operand_places(
         taken: list[Point] = []
         middle = (len(links) - 1) / 2.0
         for rank, link in enumerate(links):
+            if not link.operand:
+                continue
             place = _beside(arrived[link][0], rank <= middle, half, drawn, solid, taken)
             taken.append(place)
             places[link] = place

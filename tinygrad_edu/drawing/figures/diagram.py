@@ -45,6 +45,7 @@ _MAX_DIAMETER = 62.0  # a node that needs more than this becomes a box with roun
 # early.
 _LARGE = 400
 _HUGE = 1500
+_FEW_OPERANDS = 3  # of a node with more Graphviz may choose the order: a neuron's, weight by weight
 _MANY_LINKS = 1500  # from so many on long lines are cut, too
 
 
@@ -108,11 +109,19 @@ class Link:
         tail: Index of the node that computes the value.
         head: Index of the node that uses it.
         position: Which operand of ``head`` it is, from 0; tells the two links of ``x*x`` apart.
+        number: What is written beside the arrowhead where operands have to be told apart, by
+            default the position, counted from 1.
     """
 
     tail: int
     head: int
     position: int = 0
+    number: str | None = None
+
+    @property
+    def operand(self) -> str:
+        """What is written where operands have to be told apart."""
+        return str(self.position + 1) if self.number is None else self.number
 
 
 @dataclass(frozen=True)
@@ -243,14 +252,17 @@ def dot_text(diagram: Diagram, *, layout: bool = False) -> str:
     )
     if len(diagram.nodes) >= _HUGE:
         graph.attr("graph", nslimit="0.05", mclimit="0.01")
-    if len(diagram.nodes) < _LARGE:
-        graph.attr("graph", ordering="in")  # operands from top to bottom: a - b is not b - a
     if not layout:
         look = {"fontname": "Times", "style": "rounded", "fixedsize": "false", "margin": "0.1,0.03"}
         graph.attr("node", **look, width="0.6", height="0.5")
         graph.attr("edge", arrowsize="0.6", labelfontsize="10", labelfontcolor="#57606a")
+    operands = [0] * len(diagram.nodes)
+    for link in diagram.links:
+        operands[link.head] += 1
     for index, node in enumerate(diagram.nodes):
         look = _inches(diagram.box(node)) if layout else {"label": _dot_label(node)}
+        if len(diagram.nodes) < _LARGE and 1 < operands[index] <= _FEW_OPERANDS:
+            look["ordering"] = "in"  # operands from top to bottom: a - b is not b - a
         graph.node(f"n{index}", **look)
     first = [f"n{index}" for index, node in enumerate(diagram.nodes) if node.first]
     if first and len(diagram.nodes) < _HUGE:
@@ -266,8 +278,8 @@ def dot_text(diagram: Diagram, *, layout: bool = False) -> str:
             tail = f"r{index}"
             graph.node(tail, **_inches(diagram.reference_size(link)))
         look = {"weight": "3"} if link in straight else {}
-        if not layout and diagram.nodes[link.head].ordered:
-            look["headlabel"] = str(link.position + 1)
+        if not layout and diagram.nodes[link.head].ordered and link.operand:
+            look["headlabel"] = link.operand
         graph.edge(
             f"{tail}:{leaves}",
             f"n{link.head}:{enters}",

@@ -97,7 +97,8 @@ def draw(
 
     Operands arrive at an operation in their order, from the top (in vertical figures from the
     left). Where they do not, and it matters (``a - b``, ``a / b``, ``a ** b``, ``where``, ``dot``),
-    small numbers 1, 2, ... beside the arrowheads say which operand is which.
+    small numbers 1, 2, ... beside the arrowheads say which operand is which; at a ``dot`` the two
+    with the same number are multiplied.
 
     >>> x, y, z = Value(2.0, "x"), Value(3.0, "y"), Value(4.0, "z")
     >>> g = x + y; g.label = "g"
@@ -194,7 +195,7 @@ def graph_diagram(
         )
         if node not in cut:
             links += [
-                Link(place_of[operand], index, position)
+                Link(place_of[operand], index, position, _operand_number(node, position))
                 for position, operand in enumerate(node.operands)
                 if operand in place_of
             ]
@@ -304,6 +305,14 @@ def drawn_nodes(
                 cut.add(node)
         frontier, distance = operands, distance + 1
     return [node for node in topological_order(output) if node in near], cut
+
+
+def _operand_number(node: Value, position: int) -> str | None:
+    """Return what tells an operand apart: in a ``dot`` the product it is in, else its place."""
+    if node.op is None or node.op.name != "dot":
+        return None
+    pairs = len(node.operands) // 2
+    return str(position % pairs + 1) if position < 2 * pairs else ""
 
 
 def _values(nodes: Iterable[Value], what: str) -> set[Value]:

@@ -108,7 +108,7 @@ def _link(placed: PlacedLink, layout: Layout, prefix: str) -> str:
     operand = ""
     if placed.operand is not None:
         x, y = placed.operand
-        text = str(link.position + 1)
+        text = link.operand
         digit = _label(x, y + 0.28 * OPERAND_SIZE, text, OPERAND_SIZE, "operand", fill=_LINE)
         operand = f'<g stroke="none">{digit}</g>'
     name = f"{prefix}edge-{link.tail}-{link.head}-{link.position}"

@@ -91,7 +91,8 @@ def node_names(output: Value, forward: Sequence[Value], backward: Sequence[Value
         if node.label and not (isinstance(node, Constant) and node.op is None):
             name(node, " ".join(printable(node.label).split()) or "?")
     unnamed = [node for node in backward if node not in names and node.op is not None]
-    letters = [letter for letter in _LETTERS if letter not in taken]
+    stems = {label[0] for label in taken if label[0].isalpha() and label[1:2].isdigit()}
+    letters = [letter for letter in _LETTERS if letter not in taken | stems]  # no h beside h1
     if len(unnamed) <= len(letters):
         for node, letter in zip(unnamed, letters):
             name(node, letter)
