@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -185,3 +187,24 @@ def test_errors() -> None:
         draw_network(model, [1.0, 2.0, 3.0])
     with pytest.raises(ValueError, match="max_neurons: expected at least 3"):
         draw_network(model, max_neurons=2)
+
+
+@pytest.mark.parametrize("weights", [False, True])
+@pytest.mark.parametrize("activation", ["softplus", "leaky_relu", "relu", "sigmoid", "identity"])
+def test_circles_do_not_touch_and_nothing_is_cut_off(activation: str, weights: bool) -> None:
+    model = MLP(2, [14, 3, 1], activation, seed=0)
+    figure = draw_network(model, [1.0, -2.0], weights=weights)
+    root = ElementTree.fromstring(figure.svg)
+    circles = [
+        tuple(float(x.attrib[name]) for name in ("cx", "cy", "r"))
+        for x in root.iter("{http://www.w3.org/2000/svg}circle")
+    ]
+    for (x, y, r), (u, v, s) in itertools.combinations(circles, 2):
+        assert math.hypot(x - u, y - v) > r + s + 4.0
+    biases = [x for x in root.iter("{http://www.w3.org/2000/svg}text") if x.get("class") == "bias"]
+    assert bool(biases) == weights
+    for text in biases:
+        x, y = float(text.attrib["x"]), float(text.attrib["y"])
+        assert all(math.hypot(x - u, y - v) > r + 3.0 for u, v, r in circles)
+        assert all(math.hypot(x - u, y - 8.0 - v) > r for u, v, r in circles)
+        assert y < figure.size[1] - 20.0, "the legend is written over it"

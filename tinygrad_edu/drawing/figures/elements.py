@@ -9,7 +9,7 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable
 
-from tinygrad_edu.drawing.figures.svg import FONT_FAMILY
+from tinygrad_edu.drawing.figures.svg import FONT_FAMILY, name_markup
 from tinygrad_edu.drawing.figures.text import printable
 
 
@@ -52,9 +52,9 @@ def svg_element(tag: str, **attributes: str | None) -> str:
 
 def svg_text_element(
     x: float, y: float, text: str, size: float, color: str, *,
-    kind: str = "label", anchor: str = "", italic: bool = False,
+    kind: str = "label", anchor: str = "", italic: bool = False, named: bool = False,
 ) -> str:  # fmt: skip
-    """Return one line of text; ``y`` is its baseline, ``kind`` its class.
+    """Return one line of text; ``y`` is its baseline, ``kind`` its class; ``named``: typeset it.
 
     >>> svg_text_element(1.0, 2.0, "a < b", 12.0, "#000000")
     '<text class="label" x="1" y="2" font-size="12" fill="#000000">a &lt; b</text>'
@@ -62,7 +62,8 @@ def svg_text_element(
     more = f' text-anchor="{anchor}"' if anchor else ""
     more += ' font-style="italic"' if italic else ""
     place = f'x="{round(x, 2):g}" y="{round(y, 2):g}" font-size="{size:g}"'
-    return f'<text class="{kind}" {place}{more} fill="{color}">{escaped(text)}</text>'
+    content = name_markup(printable(text), size) if named else escaped(text)
+    return f'<text class="{kind}" {place}{more} fill="{color}">{content}</text>'
 
 
 def escaped(text: str) -> str:

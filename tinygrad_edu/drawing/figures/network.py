@@ -16,7 +16,14 @@ from typing import Any
 from tinygrad_edu.drawing.figures.diagram import GRADIENT_COLOR, NUMBER_SIZE, VALUE_COLOR
 from tinygrad_edu.drawing.figures.elements import svg_element, svg_root, svg_text_element
 from tinygrad_edu.drawing.figures.figure import Figure
-from tinygrad_edu.drawing.figures.text import NumberFormat, label_lines, number_text, text_width
+from tinygrad_edu.drawing.figures.graph import operation_title
+from tinygrad_edu.drawing.figures.text import (
+    NumberFormat,
+    label_lines,
+    name_width,
+    number_text,
+    text_width,
+)
 from tinygrad_edu.engine.gradient import grad
 from tinygrad_edu.engine.number import as_float
 from tinygrad_edu.engine.operation import Op
@@ -30,6 +37,8 @@ THINNEST, WIDEST = 0.5, 5.0  # lines of weights, in points
 _INK, _SOFT = "#1f2328", "#57606a"
 _RADIUS, _COLUMN, _MARGIN = 19.0, 150.0, 14.0
 _ROW, _NARROW_ROW = 58.0, 48.0  # with numbers, and without
+_GAP = 10.0  # at least so much between the circles of a column
+_BIAS = 18.0  # the height of a bias below its circle
 _FEW_WEIGHTS = 9  # so many are written on their lines
 
 
@@ -176,9 +185,9 @@ def _as_list(outputs: Any) -> list[Any]:
 
 def _symbol(activation: Any) -> str:
     if isinstance(activation, Op):
-        return str(activation.symbol)
+        return operation_title(activation)
     name = getattr(activation, "__name__", "f")
-    return {"identity": "Σ", "leaky_relu": "LReLU"}.get(name, name[:8])
+    return {"identity": "Σ"}.get(name, name)
 
 
 def _shown(count: int, most: int) -> list[int]:
@@ -219,23 +228,26 @@ def network_svg(
     gets the widest line, by default the largest there is.
     """
     largest = largest_weight(network.weights) if largest is None else largest
-    row = _ROW if weights or network.values else _NARROW_ROW
     texts = [[number_text(x, number_format) for x in column] for column in network.values]
     below = [[number_text(x, number_format) for x in column] for column in network.gradients]
     stem = max((text_width(x, NUMBER_SIZE) + 14.0 for x in chain(*texts, *below)), default=0.0)
     radius = max(
         _RADIUS,
         *(
-            text_width(line, 12.0) / 2.0 + 4.0
-            for column in network.titles
-            for title_ in column
+            _title_width(line, column) / 2.0 + 4.0
+            for column, titles in enumerate(network.titles)
+            for title_ in titles
             for line in label_lines(title_, 12, 1)
         ),
     )
+    row = max(_ROW if weights or network.values else _NARROW_ROW, 2.0 * radius + _GAP)
+    below_circles = 0.0  # room for the biases, which stand below the circles
+    if weights and any(b is not None for column in network.biases for b in column):
+        row, below_circles = max(row, 2.0 * radius + _BIAS + 4.0), _BIAS
     pitch = _COLUMN + 2.0 * radius + stem + (40.0 if weights else 0.0)
     rows = max(len(shown) + (len(shown) < len(titles)) for shown, titles in
                zip(network.shown, network.titles))  # fmt: skip
-    height = rows * row + 2.0 * _MARGIN + 26.0
+    height = rows * row + below_circles + 2.0 * _MARGIN + 26.0
     width = (len(network.titles) - 1) * pitch + 2.0 * radius + stem + 2.0 * _MARGIN + 8.0
     width = max(width, 420.0)
     places = {
@@ -257,9 +269,27 @@ def network_svg(
         if len(shown) < len(network.titles[column]):
             x, y = places[column, shown[-1]]
             missing = len(network.titles[column]) - len(shown)
-            parts.append(svg_text_element(x, y - row + 5.0, f"… {missing} more …", 12.0, _SOFT))
+            parts += _missing(x, y - row, f"… {missing} more …")
     parts += _legend(number_text(largest, number_format), height - 10.0)
     return svg_root(width, height, title, _description(network, number_format), parts)
+
+
+def _missing(x: float, y: float, text: str) -> Iterable[str]:
+    """Say how many neurons are left out, on a ground of its own: lines run behind it."""
+    width = text_width(text, 12.0) + 8.0
+    yield svg_element("rect", x=f"{x - width / 2.0:.1f}", y=f"{y - 10.0:.1f}", rx="4",
+                      width=f"{width:.1f}", height="20", fill="#ffffff")  # fmt: skip
+    yield svg_text_element(x, y + 4.0, text, 12.0, _SOFT)
+
+
+def _title_width(line: str, column: int) -> float:
+    """Return the width of the text in a circle; inputs have names, which are typeset."""
+    size = 15.0 if _is_short(line) else 12.0
+    return name_width(line, size) if column == 0 else text_width(line, size)
+
+
+def _is_short(line: str) -> bool:
+    return len(line) < 3
 
 
 def _rows(shown: list[int], count: int, rows: int, row: float) -> Iterator[tuple[int, float]]:
@@ -348,8 +378,8 @@ def _neuron(
     yield svg_element("circle", class_="shape", cx=f"{x:g}", cy=f"{y:g}", r=f"{radius:g}",
                       fill=fill, stroke=_INK, stroke_width="1.2")  # fmt: skip
     line = "".join(label_lines(title, 12, 1))
-    yield svg_text_element(x, y + 4.5, line, 15.0 if len(line) < 3 else 12.0, _INK,
-                           italic=column == 0)  # fmt: skip
+    yield svg_text_element(x, y + 4.5, line, 15.0 if _is_short(line) else 12.0, _INK,
+                           italic=column == 0, named=column == 0)  # fmt: skip
     if bias:
         yield svg_text_element(x, y + radius + 12.0, f"b = {bias}", 11.0, _SOFT, kind="bias")
     yield "</g>"
