@@ -314,6 +314,13 @@ def test_a_large_graph_has_zoom_and_an_overview(open_page: OpenPage) -> None:
         return bad; }"""
     )
     assert outside == []
+    # a long line of the chain rule pushes the controls down, it does not run into them
+    page.evaluate(
+        "() => { const lengths = frames.map((f, t) => (go(t), byId('line').textContent.length));"
+        "go(lengths.indexOf(Math.max(...lengths))); }"
+    )
+    line, controls = (page.locator(x).bounding_box() for x in ("#line", ".controls"))
+    assert line["y"] + line["height"] <= controls["y"] + 1
 
 
 def test_small_graphs_need_neither(open_page: OpenPage) -> None:

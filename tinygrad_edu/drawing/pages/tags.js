@@ -72,7 +72,7 @@ function layOutTags(tags, obstacles, area) {
 // Points along a path, from its middle outwards; on a long one near its start, where the gradient
 // arrives, so that both can be in view.
 function anchorsOn(path) {
-  const length = Math.min(path.getTotalLength(), 640);
+  const length = Math.min(path.getTotalLength(), 400);
   return [0.5, 0.4, 0.6, 0.3, 0.7, 0.22, 0.78, 0.15, 0.85].map((share) => {
     const { x, y } = path.getPointAtLength(share * length);
     return { x, y };
