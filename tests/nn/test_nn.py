@@ -212,8 +212,13 @@ def test_seeds() -> None:
     source = random.Random(1)
     assert start(source) != start(source)  # a source is used up
     before = random.getstate()
-    start(None)
+    start(1)
     assert random.getstate() == before
+    random.seed(3)  # governs where no seed is given
+    first = start(None)
+    random.seed(3)
+    assert start(None) == first
+    random.setstate(before)
     with pytest.raises(TypeError, match="seed: expected a whole number"):
         start(1.5)
 

@@ -8,7 +8,7 @@ from tinygrad_edu import nn
 from tinygrad_edu.engine import functional
 from tinygrad_edu.engine.number import as_float
 from tinygrad_edu.engine.ops import softplus
-from tinygrad_edu.nn.structure import activation_key, layers_of
+from tinygrad_edu.nn.structure import activation_key, code_of_its_own, layers_of
 
 EXPORTED = ("identity", "leaky_relu", "relu", "sigmoid", "softplus", "step", "tanh")
 
@@ -34,7 +34,7 @@ def take_apart(model: Any) -> Parts:
     """Return the parts of a model of ``tinygrad_edu.nn``.
 
     Raises:
-        TypeError: If it is another kind of model.
+        TypeError: If it is another kind of model, or one with a ``__call__`` of its own in it.
         ValueError: If it has activations or features that have no counterpart elsewhere.
 
     >>> take_apart(nn.Neuron(1, "tanh", initialization="zeros")).layers
@@ -43,8 +43,12 @@ def take_apart(model: Any) -> Parts:
     features = getattr(model, "features", None)
     if features is not None and type(features) is not nn.Polynomial:
         raise ValueError(f"features: expected Polynomial or none, got {features!r:.60}")
+    structure = layers_of(model)
+    own = code_of_its_own(model)
+    if own:
+        raise TypeError(f"model: {own} computes something of its own, which has no counterpart")
     layers = []
-    for i, neurons in enumerate(layers_of(model)):
+    for i, neurons in enumerate(structure):
         keys = {_key(neuron.activation) for neuron in neurons}
         if len(keys) != 1 or not {key[0] for key in keys} <= set(EXPORTED):
             found = ", ".join(sorted(str(key[0]) for key in keys))

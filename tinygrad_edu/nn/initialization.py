@@ -7,7 +7,9 @@ numbers should be depends on the width of the layers:
   sigmoid, tanh and linear neurons;
 - ``"he"``: normal with standard deviation ``sqrt(2 / n_in)`` (He et al., 2015), which suits ReLU;
 - ``"uniform"``: uniform in [-1, 1] whatever the width, as micrograd has it;
-- ``"auto"``: ``"he"`` for the ReLU family, else ``"xavier"``.
+- ``"auto"``: ``"he"`` for the ReLU family, else ``"xavier"``;
+- where nothing is said, ``MLP(2, [16, 16, 1])``: as micrograd draws them, ``"uniform"`` from
+  Python's ``random``. With a seed or an activation it is ``"auto"``.
 """
 
 from __future__ import annotations
@@ -35,8 +37,12 @@ class NeuronOptions(TypedDict, total=False):
 
     nonlin: bool | None
     bias: bool
-    initialization: Initialization
+    initialization: Initialization | None
     expanded: bool
+
+
+# Python's shared generator, which random.seed() seeds: the functions of random are its methods
+_SHARED: random.Random = random.uniform.__self__  # type: ignore[attr-defined]
 
 
 def identity(x: Any) -> Any:
@@ -118,6 +124,32 @@ def random_source(seed: Seed) -> random.Random:
         "seed: expected a whole number, a random.Random or None, "
         f"got {type(seed).__name__} {seed!r}"
     )
+
+
+def weight_source(seed: Seed) -> random.Random:
+    """Return the source of initial weights: for ``None`` the one that ``random.seed()`` governs.
+
+    >>> random.seed(1337)
+    >>> weight_source(None).uniform(-1, 1)
+    0.23550571390294128
+    """
+    return _SHARED if seed is None else random_source(seed)
+
+
+def chosen_initialization(
+    initialization: Initialization | None, activation: Any, usual: Any, seed: Seed
+) -> Initialization:
+    """Return the initialization where none is named: see the top of this file.
+
+    >>> chosen_initialization(None, "relu", "relu", None)
+    'uniform'
+    >>> chosen_initialization(None, "tanh", "relu", None)
+    'auto'
+    """
+    if initialization is not None:
+        return initialization
+    plain = isinstance(activation, bool) or activation is usual or activation == usual
+    return "uniform" if plain and seed is None else "auto"
 
 
 def _xavier(source: random.Random, n_in: int, n_out: int) -> float:

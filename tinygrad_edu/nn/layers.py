@@ -4,7 +4,9 @@ A neuron computes ``f(w . x + b)``. The sum is a single n-ary ``dot`` node, whic
 engine fast; ``expanded=True`` records every ``*`` and ``+`` instead, with the same values and
 gradients. Source: the notes, sections 'Multi-layer Perceptron' and 'Multi-layer Feedforward Neural
 Networks'. The interface (``MLP(2, [16, 16, 1])``, ``w``, ``b``, ``neurons``, ``layers``,
-``nonlin``) is that of micrograd's ``nn``, so its programs run here.
+``nonlin``) is that of micrograd's ``nn``, so its programs run here: in its own constructor form,
+``MLP(2, [16, 16, 1])`` with no option, weights are drawn as micrograd draws them, from Python's
+``random``, so ``random.seed(1337)`` gives the numbers that it gives there.
 """
 
 from __future__ import annotations
@@ -24,9 +26,10 @@ from tinygrad_edu.nn.initialization import (
     Seed,
     activation_function,
     activation_name,
+    chosen_initialization,
     identity,
     initial_weight,
-    random_source,
+    weight_source,
 )
 from tinygrad_edu.nn.module import Module
 from tinygrad_edu.nn.names import name_layer, name_network, name_neuron
@@ -44,9 +47,11 @@ class Neuron(Module):
             ``"leaky_relu"``, ``"softplus"``, or any function of one node.
         nonlin: micrograd's switch: ``True`` for ReLU, ``False`` for identity.
         bias: Whether there is a ``b``; it starts at 0.
-        initialization: ``"auto"`` (default), ``"xavier"``, ``"he"``, ``"uniform"``, ``"zeros"``, or
-            a function ``(random.Random, n_in, n_out) -> float``.
-        seed: A whole number, a ``random.Random``, or ``None`` for fresh entropy.
+        initialization: ``"auto"``, ``"xavier"``, ``"he"``, ``"uniform"``, ``"zeros"``, or a
+            function ``(random.Random, n_in, n_out) -> float``. By default ``"auto"``; but
+            ``"uniform"``, as micrograd has it, where neither seed nor activation is given.
+        seed: A whole number, a ``random.Random``, or ``None`` for Python's shared generator, which
+            ``random.seed()`` governs.
         expanded: Record single ``+`` and ``*`` nodes.
         nout: Width of the layer that the neuron is part of, for the initialization.
 
@@ -59,6 +64,12 @@ class Neuron(Module):
     1.5
     """
 
+    # for a subclass whose __init__ does not call this one, as micrograd's programs write it
+    nin: int = 0
+    activation: Activation = ops.relu
+    output_name: str = ""
+    expanded: bool = False
+
     def __init__(
         self,
         nin: int,
@@ -66,14 +77,15 @@ class Neuron(Module):
         *,
         nonlin: bool | None = None,
         bias: bool = True,
-        initialization: Initialization = "auto",
+        initialization: Initialization | None = None,
         seed: Seed = None,
         expanded: bool = False,
         nout: int = 1,
     ) -> None:
-        self.nin: int = check_count(nin, "nin")
-        self.activation: Activation = activation_function(activation if nonlin is None else nonlin)
-        weight, source = initial_weight(initialization, self.activation), random_source(seed)
+        self.nin = check_count(nin, "nin")
+        initialization = chosen_initialization(initialization, activation, "relu", seed)
+        self.activation = activation_function(activation if nonlin is None else nonlin)
+        weight, source = initial_weight(initialization, self.activation), weight_source(seed)
         self.w: list[Any] = [Value(weight(source, nin, nout)) for _ in range(nin)]
         self.b: Any = Value(0.0) if bias else None
         self.expanded = expanded
@@ -95,7 +107,7 @@ class Neuron(Module):
         Raises:
             ValueError: If ``x`` does not hold ``nin`` numbers or nodes.
         """
-        return self._sum(as_inputs(x, self.nin, self.w[0]))
+        return self._sum(as_inputs(x, _width(self), self.w[0]))
 
     def _answer(self, x: Sequence[Any], values: bool) -> Any:
         """Do what ``__call__`` does; with ``values``, weights and inputs are known to be Values.
@@ -124,8 +136,12 @@ class Neuron(Module):
         """micrograd's name for "this neuron is not linear"."""
         return self.activation is not identity
 
+    @nonlin.setter
+    def nonlin(self, nonlin: bool) -> None:
+        self.activation = activation_function(bool(nonlin))
+
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.nin}, {activation_name(self.activation)!r})"
+        return f"{type(self).__name__}({_width(self)}, {activation_name(self.activation)!r})"
 
 
 class Layer(Module):
@@ -138,8 +154,8 @@ class Layer(Module):
     [0.0, 0.0, 0.0]
     """
 
-    nin: int
-    nout: int
+    nin: int = 0  # of a subclass whose __init__ does not call this one
+    nout: int = 0
 
     def __init__(
         self,
@@ -151,7 +167,10 @@ class Layer(Module):
         **options: Unpack[NeuronOptions],
     ) -> None:
         self.nin, self.nout = check_count(nin, "nin"), check_count(nout, "nout")
-        source = random_source(seed)
+        options["initialization"] = chosen_initialization(
+            options.get("initialization"), activation, "relu", seed
+        )
+        source = weight_source(seed)
         self.neurons: list[Neuron] = [
             Neuron(nin, activation, seed=source, nout=nout, **options) for _ in range(nout)
         ]
@@ -159,15 +178,24 @@ class Layer(Module):
 
     def __call__(self, x: Any) -> Value | Any:
         # Inputs become constants here, once for the layer and not once for each neuron.
-        weight = self.neurons[0].w[0]
-        inputs = as_inputs(x, self.nin, weight)
+        neurons = self.neurons
+        first = neurons[0] if neurons else None
+        if type(first) is not Neuron:  # neurons of the user's own get what the layer got
+            outputs = [neuron(x) for neuron in neurons]
+            return outputs[0] if len(outputs) == 1 else outputs
+        weight = first.w[0]
+        inputs = as_inputs(x, _width(first), weight)
         values = isinstance(weight, Value) and all(isinstance(value, Value) for value in inputs)
-        outputs = [neuron._answer(inputs, values) for neuron in self.neurons]
-        return outputs[0] if self.nout == 1 else outputs
+        outputs = [
+            neuron._answer(inputs, values) if type(neuron) is Neuron else neuron(x)
+            for neuron in neurons
+        ]
+        return outputs[0] if len(outputs) == 1 else outputs
 
     def __repr__(self) -> str:
-        kinds = {activation_name(neuron.activation) for neuron in self.neurons}
-        return f"{type(self).__name__}({self.nin}, {self.nout}, {'/'.join(sorted(kinds))!r})"
+        kinds = {_kind(neuron) for neuron in self.neurons}
+        nin = self.nin or (_width(self.neurons[0]) if self.neurons else 0)
+        return f"{type(self).__name__}({nin}, {len(self.neurons)}, {'/'.join(sorted(kinds))!r})"
 
 
 class MLP(Module):
@@ -178,7 +206,7 @@ class MLP(Module):
         nouts: Number of neurons in each layer, the last one being the output.
         activation: That of the hidden layers; or a list with one for each layer, output included.
         output: The activation of the last layer, ``"identity"`` by default.
-        seed: A whole number, a ``random.Random``, or ``None`` for fresh entropy.
+        seed: A whole number, a ``random.Random``, or ``None`` for Python's shared generator.
         options: ``bias``, ``initialization``, ``expanded``, as for ``Neuron``.
 
     Raises:
@@ -218,7 +246,11 @@ class MLP(Module):
                 )
         else:
             activations = [activation] * (len(self.nouts) - 1) + [output]
-        source = random_source(seed)
+        usual = "relu" if output == "identity" else None
+        options["initialization"] = chosen_initialization(
+            options.get("initialization"), activation, usual, seed
+        )
+        source = weight_source(seed)
         self.layers: list[Layer] = [
             Layer(a, b, f, seed=source, **options)
             for a, b, f in zip((nin, *self.nouts), self.nouts, activations)
@@ -231,11 +263,21 @@ class MLP(Module):
         return x
 
     def __repr__(self) -> str:
-        steps = [
-            f"{layer.nout} {activation_name(layer.neurons[0].activation)}" for layer in self.layers
-        ]
+        if not all(getattr(layer, "neurons", None) for layer in self.layers):  # of the user's own
+            return f"{type(self).__name__}({len(self.parameters())} parameters)"
+        steps = [f"{len(layer.neurons)} {_kind(layer.neurons[0])}" for layer in self.layers]
         shape = " -> ".join([str(self.nin), *steps])
         return f"{type(self).__name__}({shape}, {len(self.parameters())} parameters)"
+
+
+def _width(neuron: Any) -> int:
+    """The number of inputs, also where a subclass has not said it."""
+    return int(neuron.nin or len(neuron.w))
+
+
+def _kind(neuron: Any) -> str:
+    activation = getattr(neuron, "activation", None)
+    return type(neuron).__name__ if activation is None else activation_name(activation)
 
 
 def check_count(count: Any, name: str) -> int:

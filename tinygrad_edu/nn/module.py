@@ -1,24 +1,35 @@
 """What models have in common: parameters with names, a state that can be saved, and copies.
 
 A ``Module`` is an ordinary object whose attributes hold parameters: a ``Value``, another module, or
-lists and dicts of these. They are found by looking at the attributes, in the order in which they
-were assigned; there is nothing to register. A ``Constant`` and a computed Value are no parameters.
+lists, tuples, dicts, dataclasses of these. They are found by looking at the attributes, in the
+order in which they were assigned; there is nothing to register. A ``Constant`` and a computed Value
+are no parameters. ``parameters.py`` says where is searched, and what is refused.
 The notes write all parameters together as ``w`` (section 'The Backpropagation Algorithm').
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
-from copy import copy
 from typing import Any
 
 from tinygrad_edu.engine.notebook import svg_of
 from tinygrad_edu.engine.number import as_float
-from tinygrad_edu.engine.operation import Node, to_float
-from tinygrad_edu.engine.value import Constant, Leaf, Value
+from tinygrad_edu.engine.operation import GraphWarning, to_float
+from tinygrad_edu.engine.value import Value
+from tinygrad_edu.nn.parameters import (
+    Searched,
+    collect,
+    holders,
+    is_flat,
+    is_parameter,
+    lost,
+    replaced,
+    walk,
+)
 
 
-class Module:
+class Module(Searched):
     """Base class of everything with parameters; a subclass says what ``model(x)`` computes.
 
     >>> class Line(Module):
@@ -46,12 +57,26 @@ class Module:
     def parameters(self) -> list[Value]:
         """Return every parameter once, in a fixed order: as attributes were assigned, depth first.
 
+        A subclass may say itself which they are, as micrograd's modules do; one that leaves some
+        out has these frozen: they are saved, but not trained.
+
+        Raises:
+            TypeError: If parameters are where they would not be found again, such as in a set.
+
         >>> Module().parameters()
         []
         """
-        found: dict[Any, None] = {}
-        _collect(self, found)
-        return list(found)
+        return collect(self)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if (
+            isinstance(value, Value)
+            and not is_parameter(value)
+            and value.op is not None
+            and is_parameter(self.__dict__.get(name))
+        ):
+            warnings.warn(lost(name, value), GraphWarning, stacklevel=2)
+        super().__setattr__(name, value)
 
     def named_parameters(self) -> Iterator[tuple[str, Any]]:
         """Yield the parameters with their names, such as ``"layers.0.neurons.3.w.1"``.
@@ -60,19 +85,20 @@ class Module:
         >>> [name for name, parameter in Neuron(2).named_parameters()]
         ['w.0', 'w.1', 'b']
         """
-        seen: set[Any] = set()
-        for name, held in _holders("", self):
-            several = isinstance(held, (list, tuple))
+        seen: set[int] = set()
+        for name, held in holders(self).items():
+            several = is_flat(held)
             for i, parameter in enumerate(held if several else (held,)):
-                if parameter not in seen:
-                    seen.add(parameter)
+                if id(parameter) not in seen:
+                    seen.add(id(parameter))
                     yield f"{name}.{i}" if several else name, parameter
 
     def modules(self) -> Iterator[Module]:
         """Yield this module and all modules inside it, the outer ones first."""
         yield self
-        for held in vars(self).values():
-            yield from _modules(held)
+        for _, _, held in walk(self):
+            if isinstance(held, Module):
+                yield held
 
     def zero_grad(self) -> None:
         """Set the gradient of every parameter to 0."""
@@ -87,7 +113,8 @@ class Module:
         fast way to predict where no gradient is wanted. This module stays as it is.
 
         Raises:
-            ValueError: If there are more or fewer nodes than parameters.
+            ValueError: If there are more or fewer nodes than parameters, or a ``parameters()`` of
+                the module's own returns one that is in none of its attributes.
 
         >>> from tinygrad_edu.nn import Neuron
         >>> Neuron(2).with_parameters([1.0, 2.0, 3.0])([10.0, 20.0])
@@ -98,7 +125,14 @@ class Module:
             raise ValueError(
                 f"with_parameters: {type(self).__name__} has {len(old)} parameters, got {len(new)}"
             )
-        return _replaced(self, dict(zip(old, new)))
+        found = {id(item) for _, _, item in walk(self)}
+        for i, parameter in enumerate(old):
+            if id(parameter) not in found:
+                raise ValueError(
+                    f"{type(self).__name__}.parameters() returns {parameter!r} at place {i}, which "
+                    "none of the attributes holds: keep it in one"
+                )
+        return replaced(self, dict(zip(map(id, old), new)))
 
     def numbers(self) -> Any:
         """Return a copy that computes with the parameters' present numbers and records no graph.
@@ -107,7 +141,8 @@ class Module:
         >>> Neuron(2, initialization="zeros").numbers()([10.0, 20.0])
         0.0
         """
-        return self.with_parameters([as_float(parameter) for parameter in self.parameters()])
+        everything = [item for _, _, item in walk(self) if is_parameter(item)]
+        return replaced(self, {id(parameter): as_float(parameter) for parameter in everything})
 
     def expand(self) -> Any:
         """Return a copy with the same parameters whose neurons record single ``+`` and ``*`` nodes.
@@ -133,8 +168,8 @@ class Module:
         {'w': [0.0, 0.0], 'b': 0.0}
         """
         return {
-            name: [float(p) for p in held] if isinstance(held, (list, tuple)) else float(held)
-            for name, held in _holders("", self)
+            name: [float(p) for p in held] if is_flat(held) else float(held)
+            for name, held in holders(self).items()
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -152,10 +187,10 @@ class Module:
         """
         if not isinstance(state, Mapping):
             raise TypeError(f"load_state_dict: expected a mapping, got {type(state).__name__}")
-        holders = dict(_holders("", self))
+        held_here = holders(self)
         for trouble, names in (
-            ("missing", [name for name in holders if name not in state]),
-            ("unknown", [name for name in state if name not in holders]),
+            ("missing", [name for name in held_here if name not in state]),
+            ("unknown", [name for name in state if name not in held_here]),
         ):
             if names:
                 more = f" and {len(names) - 5} more" if len(names) > 5 else ""
@@ -164,7 +199,7 @@ class Module:
                     f"{', '.join(map(str, names[:5]))}{more}"
                 )
         changes: list[tuple[Any, float]] = []
-        for name, held in holders.items():
+        for name, held in held_here.items():
             changes += _matched(name, held, state[name])
         for parameter, number in changes:
             parameter.data = number
@@ -177,63 +212,8 @@ class Module:
         return svg_of(self)
 
 
-def _is_parameter(held: Any) -> bool:
-    """A leaf that is no constant; what a compiler's symbols stand for is a parameter as well."""
-    if isinstance(held, Value):
-        return held.op is None and not isinstance(held, Constant)
-    return isinstance(held, Node)
-
-
-def _items(held: Any) -> Iterable[tuple[Any, Any]]:
-    if isinstance(held, Module):
-        return vars(held).items()
-    if isinstance(held, (list, tuple)):
-        return enumerate(held)
-    return held.items() if isinstance(held, dict) else ()
-
-
-def _collect(held: Any, found: dict[Any, None]) -> None:
-    for _, item in _items(held):
-        # the common case first, for this is called often
-        if (type(item) is Leaf and item.op is None) or _is_parameter(item):
-            found[item] = None
-        else:
-            _collect(item, found)
-
-
-def _holders(name: str, held: Any) -> Iterator[tuple[str, Any]]:
-    """Yield each parameter, or flat list of parameters, with its dotted name."""
-    for key, item in _items(held):
-        full = f"{name}.{key}" if name else str(key)
-        flat = isinstance(item, (list, tuple)) and item and all(map(_is_parameter, item))
-        if flat or _is_parameter(item):
-            yield full, item
-        else:
-            yield from _holders(full, item)
-
-
-def _modules(held: Any) -> Iterator[Module]:
-    if isinstance(held, Module):
-        yield from held.modules()
-    else:
-        for _, item in _items(held):
-            yield from _modules(item)
-
-
-def _replaced(held: Any, new: Mapping[Any, Any]) -> Any:
-    if isinstance(held, Module):
-        copied = copy(held)
-        copied.__dict__ = {name: _replaced(item, new) for name, item in vars(held).items()}
-        return copied
-    if isinstance(held, (list, tuple)):
-        return type(held)([_replaced(item, new) for item in held])
-    if isinstance(held, dict):
-        return {key: _replaced(item, new) for key, item in held.items()}
-    return new.get(held, held) if isinstance(held, Node) else held
-
-
 def _matched(name: str, held: Any, saved: Any) -> list[tuple[Any, float]]:
-    several = isinstance(held, (list, tuple))
+    several = is_flat(held)
     if hasattr(saved, "tolist"):  # numpy arrays and scalars
         saved = saved.tolist()
     if several != isinstance(saved, (list, tuple)) or (several and len(saved) != len(held)):
