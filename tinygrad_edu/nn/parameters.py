@@ -12,7 +12,7 @@ import random
 import sys
 import warnings
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import copy
 from dataclasses import is_dataclass
 from functools import cache
@@ -234,13 +234,15 @@ def _attributes(held: Any) -> Iterable[tuple[str, Any]]:
     return [*inside.items(), *((n, getattr(held, n)) for n in slots if hasattr(held, n))]
 
 
-@cache
-def _slots(kind: Any) -> tuple[str, ...]:
+def _slot_names(kind: Any) -> tuple[str, ...]:
     names: list[str] = []
     for base in reversed(kind.__mro__):
         own = base.__dict__.get("__slots__", ())
         names += [own] if isinstance(own, str) else list(own)
     return tuple(name for name in names if name not in ("__dict__", "__weakref__"))
+
+
+_slots: Callable[[Any], tuple[str, ...]] = cache(_slot_names)
 
 
 def _chooses(kind: type[Searched]) -> bool:
