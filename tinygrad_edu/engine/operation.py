@@ -43,6 +43,20 @@ class Node:
         return cls.record(op, (operand,))
 
 
+class _Signature:
+    """What ``inspect.signature`` and editors see of an operation: its operands, by position."""
+
+    def __get__(self, op: Op | None, kind: type[Op]) -> Any:
+        if op is None:
+            raise AttributeError("__signature__")  # of the class: that of its __init__
+        from inspect import Parameter, Signature
+
+        if op.arity is None:
+            return Signature([Parameter("operands", Parameter.VAR_POSITIONAL)])
+        names = ["x"] if op.arity == 1 else ["condition", "a", "b"][-op.arity :]
+        return Signature([Parameter(name, Parameter.POSITIONAL_ONLY) for name in names])
+
+
 class Op:
     """One row of the table; calling it applies the operation to numbers and nodes alike.
 
@@ -66,6 +80,8 @@ class Op:
     """
 
     __name__: str
+
+    __signature__: ClassVar[Any] = _Signature()
 
     def __init__(
         self,
