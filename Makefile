@@ -64,7 +64,11 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 	$(INSTALL) --upgrade pip
 
-# one stamp per extra: pip runs again only when the dependencies change
+# one stamp per group: pip runs again only when the dependencies change
+$(VENV)/.demos: pyproject.toml | $(BIN)/python
+	$(INSTALL) --editable ".[demos]"
+	touch $@
+
 $(VENV)/.%: pyproject.toml | $(BIN)/python
-	$(INSTALL) --editable ".[$*]"
+	$(INSTALL) --editable ".[all]" --group $*
 	touch $@

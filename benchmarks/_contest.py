@@ -43,8 +43,8 @@ DISTRIBUTIONS = ("numpy", "llvmlite", "micrograd", "torch", "jax", "casadi")
 
 # module -> how to get it
 INSTALL = {
-    "micrograd": "the extra [test]",
-    "torch": "the extra [test]",
+    "micrograd": "the dependency group test",
+    "torch": "the dependency group test",
     "numpy": "the extra [fast]",
     "llvmlite": "the extra [fast]",
     "sklearn": "the extra [demos]",

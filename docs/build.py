@@ -73,7 +73,7 @@ def main() -> int:
     try:
         from sphinx.cmd.build import build_main
     except ImportError:
-        print('the documentation needs Sphinx: pip install "tinygrad_edu[docs]"', file=sys.stderr)
+        print("the documentation needs Sphinx: pip install --group docs", file=sys.stderr)
         return 2
     source = ROOT / "build" / "docs"
     write_sources(source, run=not options.no_run)

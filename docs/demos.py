@@ -27,7 +27,7 @@ def cells(path: Path) -> list[tuple[str, str]]:
         import jupytext
     except ImportError as error:
         raise ImportError(
-            'the pages of the demos need jupytext: pip install "tinygrad_edu[docs]"'
+            "the pages of the demos need jupytext: pip install --group docs"
         ) from error
     notebook = jupytext.read(path, fmt="py:percent")
     return [(cell.cell_type, cell.source) for cell in notebook.cells if cell.source.strip()]

@@ -140,7 +140,7 @@ for name in ("second", "first"):
 def test_a_demo_becomes_a_page_and_is_run_once_per_state_of_its_code(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    pytest.importorskip("jupytext", reason="jupytext comes with the extra [docs]")
+    pytest.importorskip("jupytext", reason="jupytext comes with the dependency group docs")
     (tmp_path / "demos").mkdir()
     (tmp_path / "tinygrad_edu").mkdir()
     (tmp_path / "demos" / "all.py").write_text('"""Not in cells."""\n', encoding="utf-8")
@@ -166,7 +166,7 @@ def test_a_demo_becomes_a_page_and_is_run_once_per_state_of_its_code(
 
 @pytest.mark.slow
 def test_the_whole_documentation_builds_without_a_warning(tmp_path: Path) -> None:
-    pytest.importorskip("sphinx", reason="Sphinx comes with the extra [docs]")
+    pytest.importorskip("sphinx", reason="Sphinx comes with the dependency group docs")
     done = subprocess.run(
         [sys.executable, "-m", "docs.build", "--no-run", "--output", str(tmp_path / "site")],
         cwd=ROOT, capture_output=True, text=True, timeout=600,

@@ -200,7 +200,8 @@ def test_missing_packages_are_named(
     for name in [name for name in sys.modules if name.split(".")[0] == module]:
         monkeypatch.setitem(sys.modules, name, None)
     monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(ImportError, match="pip install"):
+    extra = r'"tinygrad_edu\[pdf\]"' if method == "pdf" else ""
+    with pytest.raises(ImportError, match=f"pip install {extra}"):
         getattr(figure, method)()
 
 

@@ -36,7 +36,9 @@ def render_pdf(svg: str) -> bytes:
         from reportlab.pdfbase.ttfonts import TTFont
         from reportlab.pdfgen.canvas import Canvas
     except ImportError as error:
-        raise ImportError("PDF files need a package: pip install reportlab") from error
+        raise ImportError(
+            'PDF files need reportlab: pip install "tinygrad_edu[pdf]"; SVG and PNG need nothing more'
+        ) from error
 
     root = ElementTree.fromstring(svg)
     width, height = float(root.attrib["width"]), float(root.attrib["height"])
