@@ -36,9 +36,7 @@ def render_pdf(svg: str) -> bytes:
         from reportlab.pdfbase.ttfonts import TTFont
         from reportlab.pdfgen.canvas import Canvas
     except ImportError as error:
-        raise ImportError(
-            'PDF files need reportlab: pip install "tinygrad_edu[pdf]"; SVG and PNG need nothing more'
-        ) from error
+        raise ImportError('PDF files need reportlab: pip install "tinygrad_edu[pdf]"') from error
 
     root = ElementTree.fromstring(svg)
     width, height = float(root.attrib["width"]), float(root.attrib["height"])
