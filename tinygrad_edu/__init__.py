@@ -69,7 +69,7 @@ _ROOMS = {
 }  # fmt: skip
 
 # what would hide a built-in is reachable as tinygrad_edu.sum, but not through import *
-_BUILTIN = {"abs", "compile", "max", "min", "pow", "sum"}
+_BUILTIN = {"abs", "compile", "max", "min", "pow", "round", "sum"}
 __all__ = sorted({"GraphWarning", "Value", "grad", *functional.__all__, *_LAZY} - _BUILTIN)
 
 

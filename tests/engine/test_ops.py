@@ -10,6 +10,7 @@ from fractions import Fraction
 
 import pytest
 import torch
+from exact import SLOPES, slopes
 from reference import (
     ALL_OPS,
     TORCH,
@@ -18,6 +19,7 @@ from reference import (
     sample_operands,
     tensor,
     torch_apply,
+    torch_error,
     torch_value_and_grads,
 )
 
@@ -26,7 +28,7 @@ from tinygrad_edu.engine import functional, ops
 from tinygrad_edu.engine.operation import Op
 from tinygrad_edu.engine.operators import Operators
 
-PIECEWISE_CONSTANT = {"less", "less_equal", "equal", "step", "sign"}
+PIECEWISE_CONSTANT = {"less", "less_equal", "equal", "step", "sign", "floor", "ceil", "round"}
 
 
 def test_every_row_has_a_reference_in_torch() -> None:
@@ -56,9 +58,9 @@ def test_value_and_gradient_agree_with_torch(op: Op) -> None:
         out = op(*leaves)
         out.backward()
         value, grads = torch_value_and_grads(op, point)
-        assert close(out.data, value), (point, out.data, value)
+        assert close(out.data, value, torch_error(op)), (point, out.data, value)
         for leaf, expected in zip(leaves, grads):
-            assert close(leaf.grad, expected, atol=1e-15), (point, leaf.grad, expected)
+            assert close(leaf.grad, expected, torch_error(op), 1e-15), (point, leaf.grad, expected)
 
 
 @pytest.mark.parametrize("op", ALL_OPS, ids=op_id)
@@ -107,7 +109,8 @@ def test_second_order_agrees_with_torch(op: Op) -> None:
                 else [tensor(0.0)] * len(tensors)
             )
             for got, want in zip(seconds, expected):
-                assert close(got, want.item(), rtol=1e-10, atol=1e-12), (point, got, want.item())
+                rtol = max(torch_error(op), 1e-10)
+                assert close(got, want.item(), rtol, 1e-12), (point, got, want.item())
 
 
 @pytest.mark.parametrize("op", ALL_OPS, ids=op_id)
@@ -121,15 +124,17 @@ def test_gradient_agrees_with_finite_differences(op: Op) -> None:
         leaves = [Value(x) for x in point]
         slopes = grad(op(*leaves), leaves)
         for i, slope in enumerate(slopes):
-            if op.name in ("where", "take") and i == 0:
-                continue  # a condition, an index
+            if (op.name in ("where", "take") and i == 0) or op.name == "detach":
+                continue  # a condition, an index; what is cut off
             up, down = list(point), list(point)
             up[i] += h
             down[i] -= h
             numeric = (op(*up) - op(*down)) / (2.0 * h)
             assert close(slope, numeric, rtol=1e-6, atol=1e-8), (point, i, slope, numeric)
             steep += abs(numeric) > 1e-3
-    flat = op.name in PIECEWISE_CONSTANT or (op.name == "power" and op.parameter == 0.0)
+    flat = op.name in PIECEWISE_CONSTANT | {"detach"} or (
+        op.name == "power" and op.parameter == 0.0
+    )
     assert (steep == 0) == flat
 
 
@@ -142,7 +147,11 @@ def test_formulas_compute_exactly_what_forward_computes() -> None:
     for op in with_formula:
         for operands in itertools.product(numbers, repeat=op.arity or 1):
             assert op.formula is not None
-            got, expected = op.formula(*operands), op.forward(*operands)
+            try:
+                expected = op.forward(*operands)
+            except (ArithmeticError, ValueError):
+                continue
+            got = op.formula(*operands)
             assert got == expected or (got != got and expected != expected), (op, operands)
 
 
@@ -168,30 +177,58 @@ def _rounded(exact: Fraction) -> float:
         return math.inf if exact > 0 else -math.inf
 
 
+def _where_torch_is_wrong(
+    op: Op, point: tuple[float, ...], value: float, grads: list[float]
+) -> tuple[float, list[float]]:
+    """Put right what torch gets wrong: squares that overflow, 0 log 0, a slope by log(10) a."""
+    finite = all(map(math.isfinite, point))
+    if op.name in SLOPES and finite and (abs(point[0]) < 1e15 or "gamma" not in op.name):
+        slope = slopes(op.name, point[0])[0]
+        return value, [slope] if math.isfinite(slope) else grads
+    if op.name == "atan2" and finite and any(point):
+        a, b = map(Fraction, point)
+        return value, [_rounded(b / (a * a + b * b)), _rounded(-a / (a * a + b * b))]
+    if op.name == "norm" and finite and any(point):
+        length = math.hypot(*point)
+        return length, [a / length for a in point]
+    if op.name == "logsumexp" and finite:
+        powers = [math.exp(a - max(point)) for a in point]
+        return value, [e / sum(powers) for e in powers]
+    if op.name == "xlogy" and point[0] == 0.0 and point[1] <= 0.0:
+        return value, [0.0, 0.0]
+    if op.name == "clip" and point[1] == point[2] and point[0] < point[1]:
+        return value, [0.0, 1.0, 0.0]  # torch gives the slope to neither end
+    if op.name == "pow" and point[0] == -1.0 and -math.inf < point[1] < -(2.0**53):
+        return value, [-point[1], grads[1]]  # even; torch takes b - 1 for even, too
+    if op.name == "mod" and math.isinf(point[0]):
+        return value, [1.0, -(point[0] / point[1])] if point[1] else grads
+    if op.name == "polygamma" and point[0] == math.inf:
+        return 0.0, [0.0]
+    return value, grads
+
+
 @pytest.mark.parametrize("op", ALL_OPS, ids=op_id)
 def test_edges_agree_with_torch_or_raise_as_documented(op: Op) -> None:
     for point in _edge_points(op):
         value, grads = torch_value_and_grads(op, point)
-        if op.name == "atan2" and all(map(math.isfinite, point)) and any(point):
-            # torch squares the operands, which overflows or underflows; ours is exact
-            a, b = map(Fraction, point)
-            grads = [_rounded(b / (a * a + b * b)), _rounded(-a / (a * a + b * b))]
+        value, grads = _where_torch_is_wrong(op, point, value, grads)
         leaves = [Value(x) for x in point]
         try:
             out = op(*leaves)
         except ZeroDivisionError:
             # only a zero divisor, or zero to a negative power
-            assert op.name in ("div", "power", "pow"), point
+            assert op.name in ("div", "power", "pow", "mod", "fmod", "digamma"), point
             assert not math.isfinite(value), point
             continue
         except OverflowError:
             assert math.isinf(value), (point, value)
             continue
         except ValueError:
-            assert not math.isfinite(value) or math.isinf(point[0]), (point, value)
+            outside = op.name == "polygamma" and point[0] < 0.0  # torch goes on by reflection
+            assert not math.isfinite(value) or math.isinf(point[0]) or outside, (point, value)
             assert op.requires
             continue
-        assert close(out.data, value), (point, out.data, value)
+        assert close(out.data, value, torch_error(op)), (point, out.data, value)
         try:
             out.backward()
         except (ZeroDivisionError, OverflowError):
@@ -199,7 +236,8 @@ def test_edges_agree_with_torch_or_raise_as_documented(op: Op) -> None:
             assert [leaf.grad for leaf in leaves] == [0.0] * len(leaves)
             continue
         for i, (leaf, expected) in enumerate(zip(leaves, grads)):
-            assert close(leaf.grad, expected, atol=1e-320), (point, i, leaf.grad, expected)
+            rtol = torch_error(op)
+            assert close(leaf.grad, expected, rtol, 1e-320), (point, i, leaf.grad, expected)
 
 
 @pytest.mark.parametrize(

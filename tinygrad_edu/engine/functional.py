@@ -38,6 +38,32 @@ def leaky_relu(x: Any, slope: float = 0.01) -> Any:
     return ops.leaky_relu_with(to_float(slope, "slope"))(x)
 
 
+def elu(x: Any, alpha: float = 1.0) -> Any:
+    """Return ``x`` if ``x > 0``, else ``alpha * (e**x - 1)``.
+
+    >>> elu(2.0), elu(-1000.0)
+    (2.0, -1.0)
+    """
+    return ops.elu_with(to_float(alpha, "alpha"))(x)
+
+
+def polygamma(order: int, x: Any) -> Any:
+    """Return the derivative of the digamma function, taken ``order`` times.
+
+    Args:
+        order: 0 (``digamma`` itself) to 100.
+        x: A number or node; greater than 0 unless ``order`` is 0.
+
+    Raises:
+        ValueError: If ``order`` is not such a number.
+
+    >>> round(polygamma(1, 1.0) * 1000.0)
+    1645.0
+    """
+    number = to_float(order, "order")
+    return ops.digamma(x) if number == 0.0 else ops.polygamma_of(number)(x)
+
+
 def greater(a: Any, b: Any) -> Any:
     """Return 1.0 if ``a > b``, else 0.0.
 
@@ -155,9 +181,9 @@ def log_softmax(logits: Iterable[Any]) -> list[Any]:
     >>> log_softmax([0.0, 0.0])
     [-0.6931471805599453, -0.6931471805599453]
     """
-    operands = _some(logits, "log_softmax")
-    normaliser = ops.logsumexp(*operands)
-    return [logit - normaliser for logit in operands]
+    shifted = less_the_largest(_some(logits, "log_softmax"))
+    normaliser = ops.logsumexp(*shifted)
+    return [logit - normaliser for logit in shifted]
 
 
 def softmax(logits: Iterable[Any]) -> list[Any]:
@@ -168,7 +194,33 @@ def softmax(logits: Iterable[Any]) -> list[Any]:
     >>> softmax([0.0, 0.0, -10000.0])
     [0.5, 0.5, 0.0]
     """
-    return [ops.exp(log_probability) for log_probability in log_softmax(logits)]
+    powers = [ops.exp(logit) for logit in less_the_largest(_some(logits, "softmax"))]
+    total = ops.sum_(*powers)
+    return [power / total for power in powers]
+
+
+def less_the_largest(logits: Sequence[Any]) -> list[Any]:
+    """Subtract the largest from all, which a softmax does not notice; no gradient goes there.
+
+    The normaliser, ``logsumexp``, will not do: log(2) is lost in 1e16 + log(2).
+
+    >>> less_the_largest([1e16, 1.0])
+    [0.0, -1e+16]
+    """
+    largest = ops.detach(ops.max_(*logits))
+    return [logit - largest for logit in logits]
+
+
+def norm(values: Iterable[Any]) -> Any:
+    """Return the length of a vector, ``sqrt(sum(v**2))``, without overflow; its slope at 0 is 0.
+
+    Raises:
+        ValueError: If there are no values.
+
+    >>> norm([3.0, 4.0])
+    5.0
+    """
+    return ops.norm(*_some(values, "norm"))
 
 
 def take(values: Sequence[Any], index: Any) -> Any:
@@ -203,5 +255,6 @@ def _some(values: Iterable[Any], name: str) -> tuple[Any, ...]:
 
 __all__ = sorted(
     {op.name for op in ops.TABLE.values()}
-    | {"leaky_relu", "greater", "greater_equal", "mean", "log_softmax", "min", "softmax"}
+    | {"elu", "greater", "greater_equal", "leaky_relu", "log_softmax", "mean"}
+    | {"min", "polygamma", "softmax"}
 )

@@ -73,7 +73,8 @@ def _gradients(output: Value, inputs: list[Value], create_graph: bool) -> list[A
             continue
         check_current(node, output)
         upstream = gradients[node]
-        if create_graph:
+        chooses = node.op.chooses  # then partials are plain numbers, and 0 is: not chosen
+        if create_graph and not chooses:
             try:
                 partials = node.op.local_gradients(node, *node.operands)
             except (ArithmeticError, ValueError) as error:
@@ -82,7 +83,7 @@ def _gradients(output: Value, inputs: list[Value], create_graph: bool) -> list[A
             partials = node.local_gradients()
         for operand, partial in zip(node.operands, partials):
             if operand not in between or (
-                create_graph and type(partial) is float and partial == 0.0
+                (chooses or create_graph) and type(partial) is float and partial == 0.0
             ):
                 continue
             share = upstream if type(partial) is float and partial == 1.0 else upstream * partial

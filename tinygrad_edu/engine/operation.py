@@ -73,6 +73,11 @@ class Op:
         formula: The forward function written with other rows, for operations that are not
             elementary; a compiler can lower the operation through it.
         parameter: The captured constant of a parametrised operation such as ``power(3.0)``.
+        chooses: Its partial derivatives are constant between jumps, and one that is 0 says that the
+            operand was not chosen (``where``) or that nothing goes back there (``less``). Such an
+            operand gets nothing, not 0 times what comes behind it: ``0 * inf`` would be nan.
+        taught: The rule as the notes write it, for reading, where ``local_gradients`` is a form of
+            it that stays accurate where that one cancels.
 
     >>> from tinygrad_edu.engine.ops import exp
     >>> exp(0.0), exp.arity, exp.local_gradients(1.0, 0.0)
@@ -96,6 +101,8 @@ class Op:
         sample: tuple[Interval, ...] = ((-3.0, 3.0),),
         formula: Callable[..., Any] | None = None,
         parameter: float | None = None,
+        chooses: bool = False,
+        taught: Callable[..., tuple[Any, ...]] | None = None,
     ) -> None:
         self.name = self.__name__ = name
         self.symbol = symbol
@@ -108,6 +115,8 @@ class Op:
         self.formula = formula
         self.parameter = parameter
         self.step: Callable[[], None] | None = None  # in the place of the rule, for one node
+        self.chooses = chooses
+        self.taught = taught or local_gradients
 
     def __call__(self, *operands: Any) -> Any:
         """Apply to plain numbers (gives a float) or, if any operand is a node, record a node."""
@@ -158,6 +167,12 @@ class Op:
 # All rows by name, and families of rows with a captured constant; the table fills both.
 TABLE: dict[str, Op] = {}
 FAMILIES: dict[str, Callable[[float], Op]] = {}
+
+
+def row(name: str, symbol: str, arity: int | None, *rest: Any, **options: Any) -> Op:
+    """Add a row to the table; the arguments are those of ``Op``."""
+    op = TABLE[name] = Op(name, symbol, arity, *rest, **options)
+    return op
 
 
 def lookup(name: str, parameter: float | None = None) -> Op:

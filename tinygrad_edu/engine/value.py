@@ -20,7 +20,7 @@ makes itself, micrograd's names), ``operators`` (all operators and methods, from
 from __future__ import annotations
 
 from collections import deque
-from math import isfinite
+from math import isfinite, isnan
 from operator import attrgetter
 from threading import RLock
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -335,9 +335,10 @@ class Value(Number, Handmade):
             )
         with _one_at_a_time:
             order = marked_order(self)
-            undo = map(_set_grad, order, [node.grad for node in order])
+            before = [node.grad for node in order]
+            undo = map(_set_grad, order, before)
             try:
-                _chain_rule(self, order)
+                _chain_rule(self, order, before)
             except BaseException:
                 _exhaust(undo)  # a single call into C: a second Ctrl-C cannot cut it in two
                 raise
@@ -452,9 +453,24 @@ def as_value(number: Any) -> Value:
 _one_at_a_time = RLock()  # held by a backward pass: two at once would mix up marks and gradients
 _exhaust = deque[Any](maxlen=0).extend
 _set_grad = Value.__dict__["grad"].__set__
+_get_grad = attrgetter("grad")
 
 
-def _chain_rule(output: Value, order: list[Value]) -> None:
+def _chain_rule(output: Value, order: list[Value], before: list[Any]) -> None:
+    choice = False
+    try:
+        choice = _pass_back(output, order)
+        if not choice or not isnan(sum(map(_get_grad, order))):
+            return
+    except (ArithmeticError, ValueError):
+        if not any(node.op is not None and node.op.chooses for node in order):
+            raise
+    _pass_back_what_was_chosen(output, order, before)
+
+
+def _pass_back(output: Value, order: list[Value]) -> bool:
+    """Do the pass, and tell whether something on the way was chosen among others."""
+    choice = False
     node: Any
     for node in order:
         if node.op is not None:
@@ -481,6 +497,8 @@ def _chain_rule(output: Value, order: list[Value]) -> None:
                 a.grad += grad
                 b.grad += grad
             elif op is not None:
+                if op.chooses:
+                    choice = True
                 if op.step is not None or op.arity is None or op.arity > 2:
                     _step_back(node, op, output)
                 elif op.arity == 2:
@@ -500,6 +518,31 @@ def _chain_rule(output: Value, order: list[Value]) -> None:
                     a.grad += node.grad * by_a
     except (ArithmeticError, ValueError) as error:
         fail(node.op, node.operands, error, "gradient of ")
+    return choice
+
+
+def _pass_back_what_was_chosen(output: Value, order: list[Value], before: list[Any]) -> None:
+    """Do the pass again where 0 times an infinite or missing derivative came up behind a choice.
+
+    What is not chosen contributes exactly nothing: its derivatives are not even asked for.
+    """
+    for node, grad in zip(order, before):
+        node.grad = 0.0 if node.op is not None else _usable(grad)
+    output.grad = 1.0 if output.op is not None else output.grad + 1.0
+    reached = {output}
+    for node in reversed(order):
+        op = node.op
+        if op is None or node not in reached:
+            continue
+        check_current(node, output)
+        if op.step is not None:
+            op.step()
+            reached.update(node.operands)
+            continue
+        for x, partial in zip(node.operands, node.local_gradients()):
+            if partial != 0.0 or not op.chooses:
+                x.grad += node.grad * partial
+                reached.add(x)
 
 
 def _step_back(node: Any, op: Op, output: Value) -> None:

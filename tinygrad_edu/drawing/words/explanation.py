@@ -349,7 +349,7 @@ class Writer:
         node = self.rule.nodes[term.child]
         assert node.op is not None
         operands = [self.name(self.rule.index[x]) for x in node.operands]
-        partial = node.op.local_gradients(self.name(term.child), *operands)[term.position]
+        partial = node.op.taught(self.name(term.child), *operands)[term.position]
         if not isinstance(partial, Formula):
             return ""
         return partial.text if len(partial.text) <= _LONGEST_RULE * self.formula.verbosity else ""
