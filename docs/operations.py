@@ -11,9 +11,10 @@ import math
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from tinygrad_edu import Value
-from tinygrad_edu.engine import ops
+from tinygrad_edu.engine import activations, choice, elementary, nary, ops, special
 from tinygrad_edu.engine.operation import Op
 from tinygrad_edu.engine.operators import Operators
 
@@ -38,40 +39,52 @@ def entries() -> list[Entry]:
     ]
 
 
+FILES = (choice, elementary, activations, special, nary)  # the rooms of the table
+
+
 @cache
-def _source() -> tuple[str, ast.Module]:
-    text = inspect.getsource(ops)
-    return text, ast.parse(text)
+def _sources() -> list[tuple[str, ast.Module]]:
+    texts = map(inspect.getsource, FILES)
+    return [(text, ast.parse(text)) for text in texts]
 
 
 def rule_source(entry: Entry) -> str:
     """The source of the row, after the helpers that it names.
 
     Raises:
-        LookupError: If the row is not found in ``ops.py``.
+        LookupError: If the row is not found.
     """
-    text, tree = _source()
-    statements = {
-        node.name: node for node in tree.body if isinstance(node, (ast.FunctionDef, ast.ClassDef))
-    }
-    row: ast.stmt | None = None
-    if entry.family:
-        row = statements[ops.FAMILIES[entry.name].__wrapped__.__name__]  # type: ignore[attr-defined]
-    else:
-        for node in tree.body:
-            if isinstance(node, (ast.Assign, ast.AnnAssign)) and isinstance(node.value, ast.Call):
-                call = node.value
-                named = call.args and isinstance(call.args[0], ast.Constant)
-                if named and call.args[0].value == entry.name:
-                    row = node
-    if row is None:
-        raise LookupError(f"ops.py has no row {entry.name!r}")
+    for text, tree in _sources():
+        statements = {
+            node.name: node
+            for node in tree.body
+            if isinstance(node, (ast.FunctionDef, ast.ClassDef))
+        }
+        row: ast.stmt | None = None
+        if entry.family:
+            name = ops.FAMILIES[entry.name].__wrapped__.__name__  # type: ignore[attr-defined]
+            row = statements.get(name)
+        else:
+            for node in tree.body:
+                if isinstance(node, (ast.Assign, ast.AnnAssign)) and isinstance(
+                    node.value, ast.Call
+                ):
+                    call = node.value
+                    named = call.args and isinstance(call.args[0], ast.Constant)
+                    if named and call.args[0].value == entry.name:
+                        row = node
+        if row is not None:
+            return _with_helpers(text, statements, row)
+    raise LookupError(f"the table has no row {entry.name!r}")
+
+
+def _with_helpers(text: str, statements: dict[str, Any], row: ast.stmt) -> str:
     used: list[str] = []
     waiting: list[ast.AST] = [row]
     while waiting:
         for node in ast.walk(waiting.pop()):
             name = node.id if isinstance(node, ast.Name) else ""
-            if name.startswith("_") and name != "_row" and name in statements and name not in used:
+            if name.startswith("_") and name in statements and name not in used:
                 used.append(name)
                 waiting.append(statements[name])
     parts = [*sorted((statements[n] for n in used), key=lambda node: node.lineno), row]
@@ -85,9 +98,7 @@ def rule_source(entry: Entry) -> str:
 
 def example_operands(op: Op) -> list[float]:
     """Operands inside the intervals of the row, rounded, no two alike."""
-    if op.name == "take":
-        return [1.0, 2.0, 3.0]
-    if op.name == "where":
+    if op.name in ("take", "where"):
         return [1.0, 2.0, 3.0]
     count = op.arity or 4
     intervals = op.sample if len(op.sample) == count else op.sample[:1] * count
@@ -169,7 +180,7 @@ def page(entry: Entry, operands: list[float]) -> str:
         lines += ["rule captures."]
     lines += ["", "## Rule", ""]
     lines += [
-        "From `tinygrad_edu/engine/ops.py`: the forward function, then the rule that maps result"
+        "From the table, `tinygrad_edu/engine/`: the forward function, then the rule: it maps result"
     ]
     lines += ["and the operands to one partial derivative for each operand.", ""]
     lines += ["```python", rule_source(entry), "```", ""]

@@ -109,7 +109,9 @@ def compare(all_cases: list[Case], answers: list[dict[str, Any]]) -> None:
         if expected["gradients"] is not None:
             pairs += list(zip(expected["gradients"], got["gradients"], strict=True))
         for python, javascript in pairs:
-            assert close(number_of(javascript), python, ULPS * 2.0**-53, 1e-307), where
+            # near a root of a sum; and Python's own lgamma is 20 units off near its root at 2
+            atol = 1e-14 if op.name in ("lgamma", "gelu", "silu", "erfc") else 1e-307
+            assert close(number_of(javascript), python, ULPS * 2.0**-53, atol), where
 
 
 needs_node = pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")

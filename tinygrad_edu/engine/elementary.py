@@ -50,12 +50,12 @@ fmod: Op = row(
     "fmod", "fmod", 2, _fmod,
     lambda y, a, b: (1.0, where(less(a / b, 0.0), floor(-a / b), -floor(a / b))),
     "the remainder of a / b with the sign of a, as in C; by b: minus the whole part of a / b",
-    requires="needs a divisor other than 0", sample=((-3.0, 3.0), (3.5, 5.0)),
+    requires="needs a divisor other than 0", sample=((6.2, 6.8), (2.3, 3.0)),
 )  # fmt: skip
 mod: Op = row(
     "mod", "%", 2, operator.mod, lambda y, a, b: (1.0, -_whole(a, b)),
     "a % b, with the sign of b, as in Python; by b: minus the whole part of a / b",
-    requires="needs a divisor other than 0", sample=((0.2, 3.0), (3.5, 5.0)), formula=_mod,
+    requires="needs a divisor other than 0", sample=((-6.8, -6.2), (2.3, 3.0)), formula=_mod,
 )  # fmt: skip
 degrees: Op = row(
     "degrees", "°", 1, math.degrees, lambda y, a: (180.0 / math.pi,), "a from radians to degrees",

@@ -33,7 +33,7 @@ split between tied operands of ``maximum``, ``minimum`` and ``max``.
 **Choice.** What is not chosen contributes exactly nothing, in every mode and order (``choice.py``).
 
 **Accuracy.** Rules are accurate to a few units in the last place over the whole range, orders 1 and
-2 (tested against mpmath). A row whose accurate rule is long has a short one for reading, ``taught``.
+2, as tested against mpmath. Where an accurate rule is long, the row has a short one for reading.
 """
 
 from __future__ import annotations

@@ -263,11 +263,13 @@ def _functions() -> dict[str, _Function]:
         for name, op in ops.TABLE.items()
         if op.arity is not None
     }
-    for name in ("sum", "mean", "max", "logsumexp", "softmax", "log_softmax"):
+    for name in ("sum", "mean", "max", "norm", "logsumexp", "softmax", "log_softmax"):
         found[name] = _Function(getattr(functional, name), "*")
     found["dot"] = _Function(functional.dot, "lln?")
     found["take"] = _Function(functional.take, "ln")
     found["leaky_relu"] = _Function(functional.leaky_relu, "nn?")
+    found["elu"] = _Function(functional.elu, "nn?")
+    found["polygamma"] = _Function(functional.polygamma, "nn")
     found["greater"] = _Function(functional.greater, "nn")
     found["greater_equal"] = _Function(functional.greater_equal, "nn")
     return found

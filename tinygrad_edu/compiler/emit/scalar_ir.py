@@ -11,6 +11,8 @@ import struct
 from typing import ClassVar, Protocol
 
 COMPARISONS = {"less": "olt", "less_equal": "ole", "equal": "oeq"}
+INTRINSICS = {"abs": "fabs", "sqrt": "sqrt", "floor": "floor", "ceil": "ceil"}
+INTRINSICS["round"] = "rint"  # halves to even; C's round() takes them away from zero
 ARITHMETIC = {"add": "fadd", "sub": "fsub", "mul": "fmul", "div": "fdiv"}
 
 
@@ -156,8 +158,8 @@ class Writer:
             return self.let(f"fneg {ty} {operands[0]}")
         if name == "copy":
             return operands[0]
-        if name in ("abs", "sqrt"):
-            function = f"@llvm.{'fabs' if name == 'abs' else 'sqrt'}.{suffix(lanes)}"
+        if name in INTRINSICS:
+            function = f"@llvm.{INTRINSICS[name]}.{suffix(lanes)}"
             self.helpers[function] = f"declare {ty} {function}({ty})"
         else:
             function = self.function(name, len(operands), lanes, self.strict, self.helpers)

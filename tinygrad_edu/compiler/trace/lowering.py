@@ -30,9 +30,22 @@ CHAIN = Op("chain", "Σ", None, _never, _never, "a_1 b_1 + ... + a_n b_n, from l
 COPY = Op("copy", "=", 1, _never, _never, "a")
 TOTAL = Op("total", "Σ", None, _never, _never, "a_1 + ... + a_n, from left to right")
 NOT_LIBM = {"add", "sub", "mul", "div", "neg", "abs", "less", "less_equal", "equal", "where"}
-NOT_LIBM |= {"sqrt", "dot", "sum", "max", "take", "chain", "total", "copy"}
+NOT_LIBM |= {
+    "floor",
+    "ceil",
+    "round",
+    "sqrt",
+    "dot",
+    "sum",
+    "max",
+    "take",
+    "chain",
+    "total",
+    "copy",
+}
 LIBM = {"pow", "exp", "expm1", "log", "log1p", "log2", "log10", "sin", "cos", "tan", "asin", "acos"}
-LIBM |= {"atan", "atan2", "hypot", "sinh", "cosh", "tanh", "erf"}
+LIBM |= {"atan", "atan2", "hypot", "sinh", "cosh", "tanh", "asinh", "acosh", "atanh", "fmod"}
+LIBM |= {"erf", "erfc", "lgamma"}
 
 
 def _logsumexp(*operands: Any) -> Any:
@@ -97,8 +110,10 @@ def lower(source: Program, outputs: Sequence[int], strict: bool) -> tuple[Progra
     lowering = _Lowering(source, outputs, strict)
     lowering.run()
     target, results = lowering.target, [lowering.new[x] for x in outputs]
-    if any(op is not None and _formula(op, strict) for op in target.rows):
-        return lower(target, results, strict)  # formulas may use rows that have formulas themselves
+    # Formulas may use sums, and rows that have formulas themselves.
+    written = (ops.sum_, ops.dot)
+    if any(op in written or (op and _formula(op, strict)) for op in target.rows):
+        return lower(target, results, strict)
     return target, results
 
 
