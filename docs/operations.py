@@ -180,9 +180,9 @@ def page(entry: Entry, operands: list[float]) -> str:
         lines += ["rule captures."]
     lines += ["", "## Rule", ""]
     lines += [
-        "From the table, `tinygrad_edu/engine/`: the forward function, then the rule: it maps result"
+        "From the table in `tinygrad_edu/engine`: the forward function, then the rule that maps"
     ]
-    lines += ["and the operands to one partial derivative for each operand.", ""]
+    lines += ["result and operands to one partial derivative for each operand.", ""]
     lines += ["```python", rule_source(entry), "```", ""]
     lines += ["## Graph", "", "Forward values in green, gradients in red.", ""]
     lines += [f"![The graph of {entry.name}]({entry.name}_graph.svg)", ""]

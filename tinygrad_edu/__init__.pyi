@@ -36,25 +36,41 @@ from tinygrad_edu.drawing import step_through as step_through
 from tinygrad_edu.drawing.pages.train_page import train_page as train_page
 from tinygrad_edu.engine.functional import abs as abs
 from tinygrad_edu.engine.functional import acos as acos
+from tinygrad_edu.engine.functional import acosh as acosh
 from tinygrad_edu.engine.functional import add as add
 from tinygrad_edu.engine.functional import asin as asin
+from tinygrad_edu.engine.functional import asinh as asinh
 from tinygrad_edu.engine.functional import atan as atan
 from tinygrad_edu.engine.functional import atan2 as atan2
+from tinygrad_edu.engine.functional import atanh as atanh
+from tinygrad_edu.engine.functional import ceil as ceil
+from tinygrad_edu.engine.functional import clip as clip
 from tinygrad_edu.engine.functional import cos as cos
 from tinygrad_edu.engine.functional import cosh as cosh
+from tinygrad_edu.engine.functional import degrees as degrees
+from tinygrad_edu.engine.functional import detach as detach
+from tinygrad_edu.engine.functional import digamma as digamma
 from tinygrad_edu.engine.functional import div as div
 from tinygrad_edu.engine.functional import dot as dot
+from tinygrad_edu.engine.functional import elu as elu
 from tinygrad_edu.engine.functional import equal as equal
 from tinygrad_edu.engine.functional import erf as erf
+from tinygrad_edu.engine.functional import erfc as erfc
 from tinygrad_edu.engine.functional import exp as exp
+from tinygrad_edu.engine.functional import exp2 as exp2
 from tinygrad_edu.engine.functional import expm1 as expm1
+from tinygrad_edu.engine.functional import floor as floor
+from tinygrad_edu.engine.functional import fmod as fmod
+from tinygrad_edu.engine.functional import gelu as gelu
 from tinygrad_edu.engine.functional import greater as greater
 from tinygrad_edu.engine.functional import greater_equal as greater_equal
 from tinygrad_edu.engine.functional import hypot as hypot
 from tinygrad_edu.engine.functional import leaky_relu as leaky_relu
 from tinygrad_edu.engine.functional import less as less
 from tinygrad_edu.engine.functional import less_equal as less_equal
+from tinygrad_edu.engine.functional import lgamma as lgamma
 from tinygrad_edu.engine.functional import log as log
+from tinygrad_edu.engine.functional import log1mexp as log1mexp
 from tinygrad_edu.engine.functional import log1p as log1p
 from tinygrad_edu.engine.functional import log2 as log2
 from tinygrad_edu.engine.functional import log10 as log10
@@ -66,12 +82,19 @@ from tinygrad_edu.engine.functional import maximum as maximum
 from tinygrad_edu.engine.functional import mean as mean
 from tinygrad_edu.engine.functional import min as min
 from tinygrad_edu.engine.functional import minimum as minimum
+from tinygrad_edu.engine.functional import mod as mod
 from tinygrad_edu.engine.functional import mul as mul
 from tinygrad_edu.engine.functional import neg as neg
+from tinygrad_edu.engine.functional import norm as norm
+from tinygrad_edu.engine.functional import polygamma as polygamma
 from tinygrad_edu.engine.functional import pow as pow
+from tinygrad_edu.engine.functional import radians as radians
 from tinygrad_edu.engine.functional import relu as relu
+from tinygrad_edu.engine.functional import round as round
 from tinygrad_edu.engine.functional import sigmoid as sigmoid
+from tinygrad_edu.engine.functional import sigmoid_slope as sigmoid_slope
 from tinygrad_edu.engine.functional import sign as sign
+from tinygrad_edu.engine.functional import silu as silu
 from tinygrad_edu.engine.functional import sin as sin
 from tinygrad_edu.engine.functional import sinh as sinh
 from tinygrad_edu.engine.functional import softmax as softmax
@@ -84,6 +107,7 @@ from tinygrad_edu.engine.functional import take as take
 from tinygrad_edu.engine.functional import tan as tan
 from tinygrad_edu.engine.functional import tanh as tanh
 from tinygrad_edu.engine.functional import where as where
+from tinygrad_edu.engine.functional import xlogy as xlogy
 from tinygrad_edu.engine.gradient import grad as grad
 from tinygrad_edu.engine.operation import GraphWarning as GraphWarning
 from tinygrad_edu.engine.value import Value as Value
@@ -103,24 +127,38 @@ __all__ = [
     "MLP",
     "Value",
     "acos",
+    "acosh",
     "add",
     "asin",
+    "asinh",
     "atan",
     "atan2",
+    "atanh",
+    "ceil",
     "check_gradients",
+    "clip",
     "cos",
     "cosh",
+    "degrees",
+    "detach",
+    "digamma",
     "div",
     "dot",
     "draw",
     "draw_network",
+    "elu",
     "equal",
     "erf",
+    "erfc",
     "exp",
+    "exp2",
     "explain",
     "expm1",
     "fit",
+    "floor",
+    "fmod",
     "from_torch",
+    "gelu",
     "grad",
     "greater",
     "greater_equal",
@@ -128,10 +166,12 @@ __all__ = [
     "leaky_relu",
     "less",
     "less_equal",
+    "lgamma",
     "load",
     "load_model",
     "log",
     "log10",
+    "log1mexp",
     "log1p",
     "log2",
     "log_sigmoid",
@@ -141,13 +181,19 @@ __all__ = [
     "mean",
     "minimize",
     "minimum",
+    "mod",
     "mul",
     "neg",
+    "norm",
     "parse",
+    "polygamma",
+    "radians",
     "relu",
     "save",
     "sigmoid",
+    "sigmoid_slope",
     "sign",
+    "silu",
     "sin",
     "sinh",
     "softmax",
@@ -163,4 +209,5 @@ __all__ = [
     "to_torch",
     "train_page",
     "where",
+    "xlogy",
 ]

@@ -51,7 +51,7 @@ class Numbers(Protocol[_T]):
     def __iter__(self) -> Iterator[_T]: ...
 '''
 _BINARY = ("add", "sub", "mul", "truediv")
-_REDUCTIONS = ("sum", "mean", "max", "min", "logsumexp")
+_REDUCTIONS = ("sum", "mean", "max", "min", "norm", "logsumexp")
 _LISTS = ("softmax", "log_softmax")
 
 
@@ -104,6 +104,11 @@ def _function(name: str) -> str:
     names = list(signature.parameters)
     if name == "leaky_relu":
         return _scalar(name, ["x"], doc, rest="slope: float = 0.01", slash=False)
+    if name == "elu":
+        return _scalar(name, ["x"], doc, rest="alpha: float = 1.0", slash=False)
+    if name == "polygamma":
+        kinds = (("Number", "float"), ("Value", "Value"), ("Node | Number", "Any"))
+        return _overloads(name, doc, [(f"order: int, x: {k}", result) for k, result in kinds])
     if name in ("pow", "greater", "greater_equal"):
         return _scalar(name, names, doc, slash=False)
     if name == "where":

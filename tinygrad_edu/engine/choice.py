@@ -125,7 +125,7 @@ floor: Op = row("floor", "⌊⌋", 1, _floor, _flat, "the largest whole number <
 ceil: Op = row("ceil", "⌈⌉", 1, _ceil, _flat, "the smallest whole number >= a", chooses=True)
 round_: Op = row(
     "round", "round", 1, _round, _flat,
-    "the nearest whole number; halves go to the even one, as in Python and torch", chooses=True,
+    "the nearest whole number; halves go to the even one", chooses=True,
 )  # fmt: skip
 detach: Op = row(
     "detach", "cut", 1, lambda a: a, _flat, "a, but no gradient goes back through it",

@@ -288,7 +288,7 @@ def _sigmoid_slope_formula(a: Any) -> Any:
 
 sigmoid_slope: Op = row(
     "sigmoid_slope", "σ'", 1, _sigmoid_slope, lambda y, a: (-y * tanh(0.5 * a),),
-    "the derivative of the sigmoid, e^-a / (1 + e^-a)^2; a quarter of 1 / cosh^2(a/2)",
+    "the derivative of the sigmoid, e^-a / (1 + e^-a)^2",
     formula=_sigmoid_slope_formula,
 )  # fmt: skip
 

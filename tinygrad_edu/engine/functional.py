@@ -181,7 +181,7 @@ def log_softmax(logits: Iterable[Any]) -> list[Any]:
     >>> log_softmax([0.0, 0.0])
     [-0.6931471805599453, -0.6931471805599453]
     """
-    shifted = less_the_largest(_some(logits, "log_softmax"))
+    shifted = ops.less_the_largest(_some(logits, "log_softmax"))
     normaliser = ops.logsumexp(*shifted)
     return [logit - normaliser for logit in shifted]
 
@@ -194,21 +194,9 @@ def softmax(logits: Iterable[Any]) -> list[Any]:
     >>> softmax([0.0, 0.0, -10000.0])
     [0.5, 0.5, 0.0]
     """
-    powers = [ops.exp(logit) for logit in less_the_largest(_some(logits, "softmax"))]
+    powers = [ops.exp(logit) for logit in ops.less_the_largest(_some(logits, "softmax"))]
     total = ops.sum_(*powers)
     return [power / total for power in powers]
-
-
-def less_the_largest(logits: Sequence[Any]) -> list[Any]:
-    """Subtract the largest from all, which a softmax does not notice; no gradient goes there.
-
-    The normaliser, ``logsumexp``, will not do: log(2) is lost in 1e16 + log(2).
-
-    >>> less_the_largest([1e16, 1.0])
-    [0.0, -1e+16]
-    """
-    largest = ops.detach(ops.max_(*logits))
-    return [logit - largest for logit in logits]
 
 
 def norm(values: Iterable[Any]) -> Any:

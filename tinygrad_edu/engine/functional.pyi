@@ -9,26 +9,42 @@ from tinygrad_edu.engine.value import Value
 __all__ = [
     "abs",
     "acos",
+    "acosh",
     "add",
     "asin",
+    "asinh",
     "atan",
     "atan2",
+    "atanh",
+    "ceil",
+    "clip",
     "cos",
     "cosh",
+    "degrees",
+    "detach",
+    "digamma",
     "div",
     "dot",
+    "elu",
     "equal",
     "erf",
+    "erfc",
     "exp",
+    "exp2",
     "expm1",
+    "floor",
+    "fmod",
+    "gelu",
     "greater",
     "greater_equal",
     "hypot",
     "leaky_relu",
     "less",
     "less_equal",
+    "lgamma",
     "log",
     "log10",
+    "log1mexp",
     "log1p",
     "log2",
     "log_sigmoid",
@@ -39,12 +55,19 @@ __all__ = [
     "mean",
     "min",
     "minimum",
+    "mod",
     "mul",
     "neg",
+    "norm",
+    "polygamma",
     "pow",
+    "radians",
     "relu",
+    "round",
     "sigmoid",
+    "sigmoid_slope",
     "sign",
+    "silu",
     "sin",
     "sinh",
     "softmax",
@@ -57,6 +80,7 @@ __all__ = [
     "tan",
     "tanh",
     "where",
+    "xlogy",
 ]
 
 @overload
@@ -87,6 +111,21 @@ def acos(x: Value, /) -> Value:
 @overload
 def acos(x: Node | Number, /) -> Any:
     """the arc cosine"""
+    ...
+
+@overload
+def acosh(x: Number, /) -> float:
+    """the inverse of cosh"""
+    ...
+
+@overload
+def acosh(x: Value, /) -> Value:
+    """the inverse of cosh"""
+    ...
+
+@overload
+def acosh(x: Node | Number, /) -> Any:
+    """the inverse of cosh"""
     ...
 
 @overload
@@ -125,6 +164,21 @@ def asin(x: Node | Number, /) -> Any:
     ...
 
 @overload
+def asinh(x: Number, /) -> float:
+    """the inverse of sinh"""
+    ...
+
+@overload
+def asinh(x: Value, /) -> Value:
+    """the inverse of sinh"""
+    ...
+
+@overload
+def asinh(x: Node | Number, /) -> Any:
+    """the inverse of sinh"""
+    ...
+
+@overload
 def atan(x: Number, /) -> float:
     """the arc tangent"""
     ...
@@ -160,6 +214,61 @@ def atan2(a: Node | Number, b: Node | Number, /) -> Any:
     ...
 
 @overload
+def atanh(x: Number, /) -> float:
+    """the inverse of tanh"""
+    ...
+
+@overload
+def atanh(x: Value, /) -> Value:
+    """the inverse of tanh"""
+    ...
+
+@overload
+def atanh(x: Node | Number, /) -> Any:
+    """the inverse of tanh"""
+    ...
+
+@overload
+def ceil(x: Number, /) -> float:
+    """the smallest whole number >= a"""
+    ...
+
+@overload
+def ceil(x: Value, /) -> Value:
+    """the smallest whole number >= a"""
+    ...
+
+@overload
+def ceil(x: Node | Number, /) -> Any:
+    """the smallest whole number >= a"""
+    ...
+
+@overload
+def clip(a: Number, b: Number, c: Number, /) -> float:
+    """a, but low where it is below low, and high where it is above high"""
+    ...
+
+@overload
+def clip(a: Value, b: Operand, c: Operand, /) -> Value:
+    """a, but low where it is below low, and high where it is above high"""
+    ...
+
+@overload
+def clip(a: Number, b: Value, c: Operand, /) -> Value:
+    """a, but low where it is below low, and high where it is above high"""
+    ...
+
+@overload
+def clip(a: Number, b: Number, c: Value, /) -> Value:
+    """a, but low where it is below low, and high where it is above high"""
+    ...
+
+@overload
+def clip(a: Node | Number, b: Node | Number, c: Node | Number, /) -> Any:
+    """a, but low where it is below low, and high where it is above high"""
+    ...
+
+@overload
 def cos(x: Number, /) -> float:
     """the cosine"""
     ...
@@ -187,6 +296,51 @@ def cosh(x: Value, /) -> Value:
 @overload
 def cosh(x: Node | Number, /) -> Any:
     """the hyperbolic cosine"""
+    ...
+
+@overload
+def degrees(x: Number, /) -> float:
+    """a from radians to degrees"""
+    ...
+
+@overload
+def degrees(x: Value, /) -> Value:
+    """a from radians to degrees"""
+    ...
+
+@overload
+def degrees(x: Node | Number, /) -> Any:
+    """a from radians to degrees"""
+    ...
+
+@overload
+def detach(x: Number, /) -> float:
+    """a, but no gradient goes back through it"""
+    ...
+
+@overload
+def detach(x: Value, /) -> Value:
+    """a, but no gradient goes back through it"""
+    ...
+
+@overload
+def detach(x: Node | Number, /) -> Any:
+    """a, but no gradient goes back through it"""
+    ...
+
+@overload
+def digamma(x: Number, /) -> float:
+    """the derivative of lgamma"""
+    ...
+
+@overload
+def digamma(x: Value, /) -> Value:
+    """the derivative of lgamma"""
+    ...
+
+@overload
+def digamma(x: Node | Number, /) -> Any:
+    """the derivative of lgamma"""
     ...
 
 @overload
@@ -254,6 +408,33 @@ def dot(
     ...
 
 @overload
+def elu(x: Number, alpha: float = 1.0) -> float:
+    """Return ``x`` if ``x > 0``, else ``alpha * (e**x - 1)``.
+
+    >>> elu(2.0), elu(-1000.0)
+    (2.0, -1.0)
+    """
+    ...
+
+@overload
+def elu(x: Value, alpha: float = 1.0) -> Value:
+    """Return ``x`` if ``x > 0``, else ``alpha * (e**x - 1)``.
+
+    >>> elu(2.0), elu(-1000.0)
+    (2.0, -1.0)
+    """
+    ...
+
+@overload
+def elu(x: Node | Number, alpha: float = 1.0) -> Any:
+    """Return ``x`` if ``x > 0``, else ``alpha * (e**x - 1)``.
+
+    >>> elu(2.0), elu(-1000.0)
+    (2.0, -1.0)
+    """
+    ...
+
+@overload
 def equal(a: Number, b: Number, /) -> float:
     """1 if a == b else 0"""
     ...
@@ -289,6 +470,21 @@ def erf(x: Node | Number, /) -> Any:
     ...
 
 @overload
+def erfc(x: Number, /) -> float:
+    """1 - erf(a), accurate where that is small"""
+    ...
+
+@overload
+def erfc(x: Value, /) -> Value:
+    """1 - erf(a), accurate where that is small"""
+    ...
+
+@overload
+def erfc(x: Node | Number, /) -> Any:
+    """1 - erf(a), accurate where that is small"""
+    ...
+
+@overload
 def exp(x: Number, /) -> float:
     """e ** a"""
     ...
@@ -304,6 +500,21 @@ def exp(x: Node | Number, /) -> Any:
     ...
 
 @overload
+def exp2(x: Number, /) -> float:
+    """2 ** a"""
+    ...
+
+@overload
+def exp2(x: Value, /) -> Value:
+    """2 ** a"""
+    ...
+
+@overload
+def exp2(x: Node | Number, /) -> Any:
+    """2 ** a"""
+    ...
+
+@overload
 def expm1(x: Number, /) -> float:
     """e ** a - 1, accurate near 0"""
     ...
@@ -316,6 +527,56 @@ def expm1(x: Value, /) -> Value:
 @overload
 def expm1(x: Node | Number, /) -> Any:
     """e ** a - 1, accurate near 0"""
+    ...
+
+@overload
+def floor(x: Number, /) -> float:
+    """the largest whole number <= a"""
+    ...
+
+@overload
+def floor(x: Value, /) -> Value:
+    """the largest whole number <= a"""
+    ...
+
+@overload
+def floor(x: Node | Number, /) -> Any:
+    """the largest whole number <= a"""
+    ...
+
+@overload
+def fmod(a: Number, b: Number, /) -> float:
+    """the remainder of a / b with the sign of a, as in C; by b: minus the whole part of a / b"""
+    ...
+
+@overload
+def fmod(a: Value, b: Operand, /) -> Value:
+    """the remainder of a / b with the sign of a, as in C; by b: minus the whole part of a / b"""
+    ...
+
+@overload
+def fmod(a: Number, b: Value, /) -> Value:
+    """the remainder of a / b with the sign of a, as in C; by b: minus the whole part of a / b"""
+    ...
+
+@overload
+def fmod(a: Node | Number, b: Node | Number, /) -> Any:
+    """the remainder of a / b with the sign of a, as in C; by b: minus the whole part of a / b"""
+    ...
+
+@overload
+def gelu(x: Number, /) -> float:
+    """a times the probability that a standard normal number is below a"""
+    ...
+
+@overload
+def gelu(x: Value, /) -> Value:
+    """a times the probability that a standard normal number is below a"""
+    ...
+
+@overload
+def gelu(x: Node | Number, /) -> Any:
+    """a times the probability that a standard normal number is below a"""
     ...
 
 @overload
@@ -478,6 +739,21 @@ def less_equal(a: Node | Number, b: Node | Number, /) -> Any:
     ...
 
 @overload
+def lgamma(x: Number, /) -> float:
+    """log |gamma(a)|"""
+    ...
+
+@overload
+def lgamma(x: Value, /) -> Value:
+    """log |gamma(a)|"""
+    ...
+
+@overload
+def lgamma(x: Node | Number, /) -> Any:
+    """log |gamma(a)|"""
+    ...
+
+@overload
 def log(x: Number, /) -> float:
     """the natural logarithm"""
     ...
@@ -505,6 +781,21 @@ def log10(x: Value, /) -> Value:
 @overload
 def log10(x: Node | Number, /) -> Any:
     """the logarithm to base 10"""
+    ...
+
+@overload
+def log1mexp(x: Number, /) -> float:
+    """log(1 - e^a) for a < 0, without cancellation"""
+    ...
+
+@overload
+def log1mexp(x: Value, /) -> Value:
+    """log(1 - e^a) for a < 0, without cancellation"""
+    ...
+
+@overload
+def log1mexp(x: Node | Number, /) -> Any:
+    """log(1 - e^a) for a < 0, without cancellation"""
     ...
 
 @overload
@@ -764,6 +1055,26 @@ def minimum(a: Node | Number, b: Node | Number, /) -> Any:
     ...
 
 @overload
+def mod(a: Number, b: Number, /) -> float:
+    """a % b, with the sign of b, as in Python; by b: minus the whole part of a / b"""
+    ...
+
+@overload
+def mod(a: Value, b: Operand, /) -> Value:
+    """a % b, with the sign of b, as in Python; by b: minus the whole part of a / b"""
+    ...
+
+@overload
+def mod(a: Number, b: Value, /) -> Value:
+    """a % b, with the sign of b, as in Python; by b: minus the whole part of a / b"""
+    ...
+
+@overload
+def mod(a: Node | Number, b: Node | Number, /) -> Any:
+    """a % b, with the sign of b, as in Python; by b: minus the whole part of a / b"""
+    ...
+
+@overload
 def mul(a: Number, b: Number, /) -> float:
     """a * b"""
     ...
@@ -796,6 +1107,90 @@ def neg(x: Value, /) -> Value:
 @overload
 def neg(x: Node | Number, /) -> Any:
     """-a"""
+    ...
+
+@overload
+def norm(values: Iterable[Number]) -> float:  # type: ignore[overload-overlap]
+    """Return the length of a vector, ``sqrt(sum(v**2))``, without overflow; its slope at 0 is 0.
+
+    Raises:
+        ValueError: If there are no values.
+
+    >>> norm([3.0, 4.0])
+    5.0
+    """
+    ...
+
+@overload
+def norm(values: Iterable[Operand]) -> Value:
+    """Return the length of a vector, ``sqrt(sum(v**2))``, without overflow; its slope at 0 is 0.
+
+    Raises:
+        ValueError: If there are no values.
+
+    >>> norm([3.0, 4.0])
+    5.0
+    """
+    ...
+
+@overload
+def norm(values: Iterable[Node | Number]) -> Any:
+    """Return the length of a vector, ``sqrt(sum(v**2))``, without overflow; its slope at 0 is 0.
+
+    Raises:
+        ValueError: If there are no values.
+
+    >>> norm([3.0, 4.0])
+    5.0
+    """
+    ...
+
+@overload
+def polygamma(order: int, x: Number) -> float:
+    """Return the derivative of the digamma function, taken ``order`` times.
+
+    Args:
+        order: 0 (``digamma`` itself) to 100.
+        x: A number or node; greater than 0 unless ``order`` is 0.
+
+    Raises:
+        ValueError: If ``order`` is not such a number.
+
+    >>> round(polygamma(1, 1.0) * 1000.0)
+    1645.0
+    """
+    ...
+
+@overload
+def polygamma(order: int, x: Value) -> Value:
+    """Return the derivative of the digamma function, taken ``order`` times.
+
+    Args:
+        order: 0 (``digamma`` itself) to 100.
+        x: A number or node; greater than 0 unless ``order`` is 0.
+
+    Raises:
+        ValueError: If ``order`` is not such a number.
+
+    >>> round(polygamma(1, 1.0) * 1000.0)
+    1645.0
+    """
+    ...
+
+@overload
+def polygamma(order: int, x: Node | Number) -> Any:
+    """Return the derivative of the digamma function, taken ``order`` times.
+
+    Args:
+        order: 0 (``digamma`` itself) to 100.
+        x: A number or node; greater than 0 unless ``order`` is 0.
+
+    Raises:
+        ValueError: If ``order`` is not such a number.
+
+    >>> round(polygamma(1, 1.0) * 1000.0)
+    1645.0
+    """
     ...
 
 @overload
@@ -835,6 +1230,21 @@ def pow(base: Node | Number, exponent: Node | Number) -> Any:
     ...
 
 @overload
+def radians(x: Number, /) -> float:
+    """a from degrees to radians"""
+    ...
+
+@overload
+def radians(x: Value, /) -> Value:
+    """a from degrees to radians"""
+    ...
+
+@overload
+def radians(x: Node | Number, /) -> Any:
+    """a from degrees to radians"""
+    ...
+
+@overload
 def relu(x: Number, /) -> float:
     """the rectified linear unit: a if a > 0 else 0"""
     ...
@@ -847,6 +1257,21 @@ def relu(x: Value, /) -> Value:
 @overload
 def relu(x: Node | Number, /) -> Any:
     """the rectified linear unit: a if a > 0 else 0"""
+    ...
+
+@overload
+def round(x: Number, /) -> float:
+    """the nearest whole number; halves go to the even one"""
+    ...
+
+@overload
+def round(x: Value, /) -> Value:
+    """the nearest whole number; halves go to the even one"""
+    ...
+
+@overload
+def round(x: Node | Number, /) -> Any:
+    """the nearest whole number; halves go to the even one"""
     ...
 
 @overload
@@ -865,6 +1290,21 @@ def sigmoid(x: Node | Number, /) -> Any:
     ...
 
 @overload
+def sigmoid_slope(x: Number, /) -> float:
+    """the derivative of the sigmoid, e^-a / (1 + e^-a)^2"""
+    ...
+
+@overload
+def sigmoid_slope(x: Value, /) -> Value:
+    """the derivative of the sigmoid, e^-a / (1 + e^-a)^2"""
+    ...
+
+@overload
+def sigmoid_slope(x: Node | Number, /) -> Any:
+    """the derivative of the sigmoid, e^-a / (1 + e^-a)^2"""
+    ...
+
+@overload
 def sign(x: Number, /) -> float:
     """-1, 0 or 1; 0 for nan, as in torch"""
     ...
@@ -877,6 +1317,21 @@ def sign(x: Value, /) -> Value:
 @overload
 def sign(x: Node | Number, /) -> Any:
     """-1, 0 or 1; 0 for nan, as in torch"""
+    ...
+
+@overload
+def silu(x: Number, /) -> float:
+    """a sigmoid(a), also called swish"""
+    ...
+
+@overload
+def silu(x: Value, /) -> Value:
+    """a sigmoid(a), also called swish"""
+    ...
+
+@overload
+def silu(x: Node | Number, /) -> Any:
+    """a sigmoid(a), also called swish"""
     ...
 
 @overload
@@ -1167,4 +1622,24 @@ def where(condition: Any, a: Node | Number, b: Node | Number) -> Any:
     >>> where(2.0 > 1.0, 10.0, 20.0)
     10.0
     """
+    ...
+
+@overload
+def xlogy(a: Number, b: Number, /) -> float:
+    """a log(b), and 0 where a is 0"""
+    ...
+
+@overload
+def xlogy(a: Value, b: Operand, /) -> Value:
+    """a log(b), and 0 where a is 0"""
+    ...
+
+@overload
+def xlogy(a: Number, b: Value, /) -> Value:
+    """a log(b), and 0 where a is 0"""
+    ...
+
+@overload
+def xlogy(a: Node | Number, b: Node | Number, /) -> Any:
+    """a log(b), and 0 where a is 0"""
     ...

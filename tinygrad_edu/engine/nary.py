@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import operator
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import reduce
 from typing import Any
 
@@ -84,6 +84,18 @@ logsumexp: Op = row(
     "log(e^a_1 + ... + e^a_n) without overflow",
     taught=lambda y, *operands: tuple(exp(a - y) for a in operands),
 )  # fmt: skip
+
+
+def less_the_largest(logits: Sequence[Any]) -> list[Any]:
+    """Subtract the largest from all, which a softmax does not notice; no gradient goes there.
+
+    The normaliser, ``logsumexp``, will not do: log(2) is lost in 1e16 + log(2).
+
+    >>> less_the_largest([1e16, 1.0])
+    [0.0, -1e+16]
+    """
+    largest = detach(max_(*logits))
+    return [logit - largest for logit in logits]
 
 
 def _norm(*operands: Any) -> Any:

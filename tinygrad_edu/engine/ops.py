@@ -57,7 +57,8 @@ from tinygrad_edu.engine.elementary import (
     sub as sub, tan as tan, tanh as tanh, xlogy as xlogy,
 )  # fmt: skip
 from tinygrad_edu.engine.nary import (
-    dot as dot, logsumexp as logsumexp, max_ as max_, norm as norm, sum_ as sum_, take as take,
+    dot as dot, less_the_largest as less_the_largest, logsumexp as logsumexp, max_ as max_,
+    norm as norm, sum_ as sum_, take as take,
 )  # fmt: skip
 from tinygrad_edu.engine.operation import FAMILIES as FAMILIES
 from tinygrad_edu.engine.operation import TABLE as TABLE

@@ -12,7 +12,7 @@ from typing import Any
 
 from tinygrad_edu.engine.choice import abs_, equal, less, round_, where
 from tinygrad_edu.engine.elementary import exp, log1p, power, sin, tan
-from tinygrad_edu.engine.operation import FAMILIES, Op, row
+from tinygrad_edu.engine.operation import FAMILIES, Op, lookup, row
 
 _SQUARE_BITS = 2.0**19  # so many bits behind the point: their square is exact up to 40
 
@@ -76,7 +76,7 @@ def _digamma(a: Any) -> Any:
 
 def _digamma_gradients(y: Any, a: Any) -> tuple[Any, ...]:
     positive = less(0.0, a)
-    here = polygamma_of(1.0)(where(positive, a, 1.0 - a))
+    here = lookup("polygamma", 1.0)(where(positive, a, 1.0 - a))
     turn = where(positive, 0.5, a - round_(a))
     return (where(positive, here, power(2.0)(math.pi / sin(math.pi * turn)) - here),)
 
@@ -89,7 +89,7 @@ lgamma: Op = row(
 )  # fmt: skip
 digamma: Op = row(
     "digamma", "ψ", 1, _digamma, _digamma_gradients, "the derivative of lgamma", formula=_digamma,
-    **_POLES, taught=lambda y, a: (polygamma_of(1.0)(a),),
+    **_POLES, taught=lambda y, a: (lookup("polygamma", 1.0)(a),),
 )  # fmt: skip
 
 

@@ -59,7 +59,7 @@ def _log_likelihood(logits: Any, target: Any) -> Any:
         return ops.log_sigmoid(functional.where(functional.greater(target, 0.0), logits, -logits))
     if _several(target):  # sum_k t_k log p_k
         return functional.dot(target, functional.log_softmax(logits))
-    logits = functional.less_the_largest(logits)
+    logits = ops.less_the_largest(logits)
     return functional.take(logits, target) - functional.logsumexp(logits)
 
 
@@ -69,7 +69,7 @@ def _cross_entropy(logits: Any, target: Any) -> Any:
         return ops.softplus(functional.where(functional.greater(target, 0.0), -logits, logits))
     if _several(target):
         return -functional.dot(target, functional.log_softmax(logits))
-    logits = functional.less_the_largest(logits)
+    logits = ops.less_the_largest(logits)
     return functional.logsumexp(logits) - functional.take(logits, target)
 
 
