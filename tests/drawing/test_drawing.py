@@ -23,7 +23,7 @@ from tinygrad_edu.drawing.figures.svg import svg_text
 from tinygrad_edu.drawing.figures.text import label_lines, printable, text_width, typeset
 from tinygrad_edu.engine import functional
 from tinygrad_edu.engine.value import Constant, topological_order
-from tinygrad_edu.nn import Neuron
+from tinygrad_edu.nn import MLP, Neuron
 
 pytestmark = pytest.mark.usefixtures("each_engine")
 
@@ -637,6 +637,49 @@ def test_max_nodes() -> None:
         draw(figure_2(), max_nodes=6)
     draw(figure_2(), max_nodes=7)
     draw(figure_2(), max_nodes=3, depth=1)
+
+
+def test_neurons_fold_to_one_circle() -> None:
+    model = MLP(2, [3, 2, 1], "tanh", seed=0)
+    x = [Value(1.0, "x1"), Value(-2.0, "x2")]
+    loss = (model(x) - 1.0) ** 2
+    loss.backward()
+    diagram = graph_diagram(loss, fold="neurons")
+    names = [" ".join(node.name or node.title) for node in diagram.nodes]
+    assert names == ["x1", "x2", "h1_1", "h1_2", "h1_3", "h2_1", "h2_2", "out", "1", "−", "^2"]
+    wired = {name: [] for name in names}
+    for link in diagram.links:
+        wired[names[link.head]].append(names[link.tail])
+    assert wired["h1_2"] == ["x1", "x2"]
+    assert wired["h2_1"] == ["h1_1", "h1_2", "h1_3"]
+    assert wired["out"] == ["h2_1", "h2_2"]
+    root = parse(draw(loss, fold="neurons"))
+    assert overlaps(root) == []
+    assert len([x for x in root.iter() if x.get("class") == "rim"]) == 6
+    heights = [float(by_id(root)[f"value-{i}"].attrib["y"]) for i in (2, 3, 4)]
+    assert heights == sorted(heights), "neurons are not drawn in their order"
+    batch = functional.sum([model(row) for row in ([1.0, 2.0], [3.0, 4.0])])
+    assert not [n for n in graph_diagram(batch, fold="neurons").nodes if "w" in n.title[0]]
+
+
+def test_any_part_folds() -> None:
+    x, y = Value(2.0, "x"), Value(3.0, "y")
+    a = x * y
+    b = (a + 1.0).tanh() * 2.0
+    f = b + a
+    diagram = graph_diagram(f, fold=[b])
+    assert [node.title[0] for node in diagram.nodes] == ["x", "y", "*", "*", "+"]
+    assert {(link.tail, link.head) for link in diagram.links} == {
+        (0, 2), (1, 2), (2, 3), (3, 4), (2, 4)
+    }  # fmt: skip
+    assert "3 nodes folded into it" not in diagram.nodes[2].description
+    assert "4 nodes folded into it" in diagram.nodes[3].description
+    assert len(graph_diagram(f, fold=[f]).nodes) == 3, "inputs stay"
+    assert len(graph_diagram(f, fold=[f], parameters=[x]).nodes) == 2
+    with pytest.raises(ValueError, match="fold: expected 'neurons' or Values, got 'neuron'"):
+        draw(f, fold="neuron")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="fold: expected Values, got float"):
+        draw(f, fold=[1.0])  # type: ignore[list-item]
 
 
 def test_max_edges() -> None:

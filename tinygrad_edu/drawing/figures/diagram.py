@@ -17,6 +17,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Any, Literal
 
 from tinygrad_edu.drawing.figures.references import columns, cut_links
@@ -129,7 +130,8 @@ class Diagram:
     """Nodes and links, operands before the nodes that use them, and texts about the whole.
 
     The gaps are those between columns and between the rows of a column, in inches; pages that write
-    on links need larger ones. ``note`` is a line of text below the figure.
+    on links need larger ones. ``note`` is a line of text below the figure;
+    ``stacks`` are nodes that stand in one column in the order given, a layer's neurons.
 
     >>> x, y = Node(("x",), above="2"), Node(("y",), above="3")
     >>> total = Node(("+",), above="5", ends=True)
@@ -147,6 +149,7 @@ class Diagram:
     column_gap: float = 0.5
     row_gap: float = 0.2
     note: str = ""
+    stacks: tuple[tuple[int, ...], ...] = ()
 
     @property
     def is_horizontal(self) -> bool:
@@ -270,6 +273,11 @@ def dot_text(diagram: Diagram, *, layout: bool = False) -> str:
             column.attr(rank="min")
             for name in first:
                 column.node(name)
+    for stack in diagram.stacks if len(diagram.nodes) < _LARGE else ():
+        with graph.subgraph() as column:
+            column.attr(rank="same")
+            for above, below in pairwise(stack):
+                column.edge(f"n{above}", f"n{below}", style="invis")
     enters, leaves = _SIDES[diagram.direction]
     straight = diagram.main_links
     for index, link in enumerate(diagram.links):

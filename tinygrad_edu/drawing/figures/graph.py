@@ -8,6 +8,7 @@ Backpropagation Algorithm'.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from itertools import count
 from math import isclose
@@ -22,6 +23,7 @@ from tinygrad_edu.drawing.figures.diagram import (
     dot_text,
 )
 from tinygrad_edu.drawing.figures.figure import Figure
+from tinygrad_edu.drawing.figures.folding import Fold, fold_graph
 from tinygrad_edu.drawing.figures.layout import place
 from tinygrad_edu.drawing.figures.svg import svg_text
 from tinygrad_edu.drawing.figures.text import (
@@ -60,6 +62,7 @@ def draw(
     parameters: Iterable[Value] = (),
     depth: int | None = None,
     expand: Iterable[Value] = (),
+    fold: Fold | Iterable[Value] = (),
     max_nodes: int = 1000,
     max_edges: int = 4000,
     title: str = "",
@@ -85,6 +88,8 @@ def draw(
         depth: Draw only the nodes at most so many operations away from the output. Where operands
             are left out, a node has a dashed rim.
         expand: Nodes to draw with their operands all the same.
+        fold: Draw parts as one circle with a double rim: ``"neurons"`` for every
+            ``activation(w . x + b)``, or nodes, each with all that only it makes use of.
         max_nodes: The most nodes to draw.
         max_edges: The most links between them.
         title: What the figure shows, for screen readers and file properties; by default the name of
@@ -111,7 +116,7 @@ def draw(
     diagram = graph_diagram(
         output, direction=direction, number_format=number_format, gradients=gradients,
         constants=constants, parameters=parameters, depth=depth, expand=expand,
-        max_nodes=max_nodes, max_edges=max_edges, title=title,
+        fold=fold, max_nodes=max_nodes, max_edges=max_edges, title=title,
     )  # fmt: skip
     return Figure(lambda: svg_text(place(diagram)), lambda: dot_text(diagram))
 
@@ -126,6 +131,7 @@ def graph_diagram(
     parameters: Iterable[Value] = (),
     depth: int | None = None,
     expand: Iterable[Value] = (),
+    fold: Fold | Iterable[Value] = (),
     max_nodes: int = 1000,
     max_edges: int = 4000,
     title: str = "",
@@ -150,6 +156,8 @@ def graph_diagram(
     nodes, cut = drawn_nodes(output, depth, expand)
     if constants != "show":
         nodes = [node for node in nodes if not isinstance(node, Constant) or node is output]
+    folding = fold_graph(nodes, fold, highlighted)
+    nodes = [node for node in nodes if node not in folding.hidden]
     if len(nodes) > max_nodes:
         raise ValueError(
             f"the graph has {len(nodes):,} nodes to draw, more than max_nodes={max_nodes:,}: pass "
@@ -179,24 +187,29 @@ def graph_diagram(
             kind = f"parameter {kind}"
         if node in cut:
             kind = f"cut {kind}"
+        folded = folding.counts.get(node, 0)
+        if folded:
+            kind = f"folded {kind}"
         bare = isinstance(node, Constant) and node is not output
         drawn.append(
             Node(
                 title=head,
                 name=name,
-                description=_description(node, value, gradient if gradients else "", node in cut),
+                description=_description(
+                    node, value, gradient if gradients else "", node in cut, folded
+                ),
                 kind=kind,
                 above=None if bare else value,
                 below=gradient if gradients and not bare else "",
                 first=column and node in inputs,
                 ends=node is output,
-                ordered=node.op is not None and node.op.name not in _SYMMETRIC,
+                ordered=node.op is not None and node.op.name not in _SYMMETRIC and not folded,
             )
         )
         if node not in cut:
             links += [
                 Link(place_of[operand], index, position, _operand_number(node, position))
-                for position, operand in enumerate(node.operands)
+                for position, operand in enumerate(folding.operands_of(node))
                 if operand in place_of
             ]
     if len(links) > max_edges:
@@ -209,8 +222,35 @@ def graph_diagram(
     description = "\n".join(filter(None, [note, _summary(drawn)]))
     return Diagram(
         tuple(drawn), tuple(links), title=title, description=description, direction=direction,
-        note=note,
+        note=note, stacks=_stacks(nodes, links),
     )  # fmt: skip
+
+
+def _stacks(nodes: Sequence[Value], links: Sequence[Link]) -> tuple[tuple[int, ...], ...]:
+    """Return the neurons of each layer in their order: those called ``h1``, ``h2``, ... or so.
+
+    Only if they can stand in one column, and each is there once, not once for every example.
+    """
+    layers: dict[str, dict[int, int]] = {}
+    twice = set()
+    for index, node in enumerate(nodes):
+        found = re.fullmatch(r"((?:h|h\d+_|out_))(\d+)", node.label) if node.op else None
+        if found is not None:
+            layer, unit = layers.setdefault(found[1], {}), int(found[2])
+            if unit in layer:
+                twice.add(found[1])
+            layer[unit] = index
+    stacks = [
+        tuple(layer[unit] for unit in sorted(layer))
+        for name, layer in layers.items()
+        if len(layer) > 1 and name not in twice
+    ]
+    if not stacks:
+        return ()
+    depth = [0] * len(nodes)
+    for link in sorted(links, key=lambda link: link.head):
+        depth[link.head] = max(depth[link.head], depth[link.tail] + 1)
+    return tuple(stack for stack in stacks if len({depth[index] for index in stack}) == 1)
 
 
 def input_names(nodes: Iterable[Value]) -> dict[Value, str]:
@@ -361,7 +401,7 @@ def _with_constants(node: Value, symbol: str, number_format: NumberFormat) -> st
     return f"{symbol}({', '.join(number or '·' for number in numbers)})"
 
 
-def _description(node: Value, value: str, gradient: str, cut: bool) -> str:
+def _description(node: Value, value: str, gradient: str, cut: bool, folded: int) -> str:
     """Say in words what a node is, for pointing devices and screen readers."""
     parts = [isolated(printable(node.label))] if node.label else []
     if node.op is not None:
@@ -373,6 +413,8 @@ def _description(node: Value, value: str, gradient: str, cut: bool) -> str:
         parts.append(f"gradient {gradient}")
     if cut:
         parts.append("operands not drawn")
+    if folded:
+        parts.append(f"{folded} nodes folded into it")
     return ", ".join(parts)
 
 

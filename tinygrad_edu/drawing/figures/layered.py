@@ -70,8 +70,11 @@ def arrange(diagram: Diagram) -> Arrangement:
     items, ways = _items(diagram)
     count = max((item.column for item in items), default=0) + 1
     order = _first_order(diagram, items, ways, count)
+    place_in_stack = {index: k for stack in diagram.stacks for k, index in enumerate(stack)}
+    for column in order:
+        _keep_stacks(column, place_in_stack)
     if len(items) <= _MOST_ITEMS:
-        order = _improve(items, order)
+        order = _improve(items, order, place_in_stack)
     _rows(items, order, 72.0 * diagram.row_gap)
     starts, ends = _columns(items, order, 72.0 * diagram.column_gap)
     return _curves(diagram, items, ways, starts, ends)
@@ -133,7 +136,17 @@ def _first_order(
     return order
 
 
-def _improve(items: Sequence[_Item], order: list[list[int]]) -> list[list[int]]:
+def _keep_stacks(column: list[int], place_in_stack: dict[int, int]) -> None:
+    """Put the members of a stack into their order; they keep the places that they have together."""
+    places = [rank for rank, index in enumerate(column) if index in place_in_stack]
+    members = sorted((column[rank] for rank in places), key=place_in_stack.__getitem__)
+    for rank, index in zip(places, members):
+        column[rank] = index
+
+
+def _improve(
+    items: Sequence[_Item], order: list[list[int]], place_in_stack: dict[int, int]
+) -> list[list[int]]:
     """Move items to the mean place of their neighbours; keep the order with fewest crossings."""
     best, fewest = [list(column) for column in order], _crossings(items, order)
     place = [0.0] * len(items)
@@ -150,6 +163,7 @@ def _improve(items: Sequence[_Item], order: list[list[int]]) -> list[list[int]]:
                 near = items[index].before if forward else items[index].after
                 wanted[index] = sum(place[x] for x in near) / len(near) if near else place[index]
             column.sort(key=wanted.__getitem__)
+            _keep_stacks(column, place_in_stack)
             for rank, index in enumerate(column):
                 place[index] = float(rank)
         found = _crossings(items, order)

@@ -131,7 +131,7 @@ def read_layout(diagram: Diagram, output: str) -> Layout:
 
     # Subgraphs are among the objects, and have no drawing operations.
     boxes = {x["name"]: box_of(points(x)) for x in graph.get("objects", ()) if _drawn(x)}
-    drawn = {edge["id"]: points(edge) for edge in graph.get("edges", ())}
+    drawn = {edge["id"]: points(edge) for edge in graph.get("edges", ()) if "id" in edge}
     arrangement = Arrangement(
         [boxes[f"n{index}"] for index in range(len(diagram.nodes))],
         {diagram.links[int(name[1:])]: box for name, box in boxes.items() if name.startswith("r")},

@@ -137,11 +137,22 @@ def _node(
             f'<circle class="shape" cx="{_number(x)}" cy="{_number(y)}" '
             f'r="{_number(width / 2.0)}" {look}/>'
         )
+        if "folded" in node.kind.split():
+            yield (
+                f'<circle class="rim" cx="{_number(x)}" cy="{_number(y)}" '
+                f'r="{_number(width / 2.0 - 3.0)}" fill="none" stroke="{stroke}"/>'
+            )
     else:
         yield (
             f'<rect class="shape" x="{_number(x - width / 2.0)}" y="{_number(y - height / 2.0)}" '
             f'width="{_number(width)}" height="{_number(height)}" rx="8" {look}/>'
         )
+        if "folded" in node.kind.split():
+            x0, y0, w, h = x - width / 2.0 + 3.0, y - height / 2.0 + 3.0, width - 6.0, height - 6.0
+            yield (
+                f'<rect class="rim" x="{_number(x0)}" y="{_number(y0)}" width="{_number(w)}" '
+                f'height="{_number(h)}" rx="6" fill="none" stroke="{stroke}"/>'
+            )
     yield from _texts(node, x, y)
     yield "</g>"
 
