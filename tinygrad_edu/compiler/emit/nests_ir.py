@@ -198,6 +198,7 @@ class NestWriter(LoopWriter):
     def _sum(self, step: Step, bundle: list[Iteration], values: list[list[str]]) -> list[str]:
         """Write ``chain``, ``total`` or ``max`` for every iteration of a bundle."""
         runs = step.operands[-2:] if step.name == "chain" else step.operands[-1:]
+        products = math.prod(step.terms)
         start = step.operands[: -len(runs)]
         along = self.along_terms and step.terms[-1] >= self.width and self._runs_along_terms(step)
         firsts = [
@@ -214,7 +215,9 @@ class NestWriter(LoopWriter):
                     axis = ref.strides[self.axis] if self.axis >= 0 else 0
                     numbers.append(self.fetch(ref, wide, terms, ref.inner[-1] if lanes else axis))
                 if step.name == "chain":
-                    after.append(self.multiply_add(numbers[0], numbers[1], total, wide.lanes))
+                    after.append(
+                        self.multiply_add(numbers[0], numbers[1], total, wide.lanes, products)
+                    )
                 elif step.name == "total":
                     after.append(self.operation("add", [total, *numbers], wide.lanes))
                 else:

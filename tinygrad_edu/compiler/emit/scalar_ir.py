@@ -21,6 +21,9 @@ def double(number: float) -> str:
     return f"0x{struct.unpack('<Q', struct.pack('<d', number))[0]:016X}"
 
 
+LONG = 3  # products in a sum from which on they need not be rounded one by one
+
+
 class Functions(Protocol):
     """Names the LLVM function for an operation over lanes; its definition joins ``helpers``."""
 
@@ -46,7 +49,6 @@ class Writer:
         self.lines: list[str] = []
         self.strict = strict
         self.helpers = helpers
-        self.contract = "" if strict else "contract "
         self.count = 0
         self.masks: dict[str, str] = {}  # a 1.0/0.0 value -> the i1 it was made from
 
@@ -96,10 +98,18 @@ class Writer:
 
     # --- operations ---
 
-    def multiply_add(self, a: str, b: str, start: str, lanes: int) -> str:
-        """Return ``start + a * b``, in one rounding where that is allowed and fast."""
+    def multiply_add(self, a: str, b: str, start: str, lanes: int, terms: int = LONG) -> str:
+        """Return ``start + a * b``, in one rounding where that is allowed and fast.
+
+        Args:
+            a, b, start: The numbers.
+            lanes: How many of each.
+            terms: How many products the sum has that this is part of. In a short one a product
+                keeps its own rounding: ``a*a - b*b`` is 0 for equal numbers, and ``s - a*b`` for
+                equal products, as in Python, so that no square root of -1e-17 is taken.
+        """
         ty = kind(lanes)
-        if self.strict:
+        if self.strict or terms < LONG:
             return self.let(f"fadd {ty} {start}, {self.let(f'fmul {ty} {a}, {b}')}")
         name = f"@llvm.fmuladd.{suffix(lanes)}"
         self.helpers[name] = f"declare {ty} {name}({ty}, {ty}, {ty})"
@@ -144,7 +154,7 @@ class Writer:
         ty = kind(lanes)
         if name in ARITHMETIC:
             a, b = operands
-            return self.let(f"{ARITHMETIC[name]} {self.contract}{ty} {a}, {b}")
+            return self.let(f"{ARITHMETIC[name]} {ty} {a}, {b}")
         if name in COMPARISONS:
             a, b = operands
             holds = self.let(f"fcmp {COMPARISONS[name]} {ty} {a}, {b}")

@@ -125,7 +125,7 @@ def _some_terms(
             total = value(operands[-1])
         a, b = value(operands[j]), value(operands[pairs + j])
         if total:
-            total = writer.multiply_add(a, b, total, lanes)
+            total = writer.multiply_add(a, b, total, lanes, pairs)
         else:
             total = writer.operation("mul", [a, b], lanes)
     return total
@@ -140,7 +140,7 @@ def operation(writer: Writer, name: str, operands: list[str], lanes: int) -> str
         else:
             total, first = writer.operation("mul", [operands[0], operands[pairs]], lanes), 1
         for a, b in zip(operands[first:pairs], operands[pairs + first : 2 * pairs]):
-            total = writer.multiply_add(a, b, total, lanes)
+            total = writer.multiply_add(a, b, total, lanes, pairs)
         return total
     if name in ("total", "max"):
         total = operands[0]

@@ -120,8 +120,11 @@ class Program:
     def add(self, op: Op, operands: list[int]) -> int:
         """Record ``op`` on nodes and return the new node, or an old one that is the same.
 
-        Only what cannot change a result is simplified: ``x * 1``, ``x / 1``, ``x - 0``, ``--x``.
+        Only what cannot change a result is simplified: ``x * 1``, ``x / 1``, ``x - 0``, ``--x``,
+        the largest of one number.
         """
+        if len(operands) == 1 and op is ops.max_:
+            return operands[0]
         if len(operands) > 3:
             return self.add_unshared(op, operands)
         code = self._row_codes.get(op)
