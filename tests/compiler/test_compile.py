@@ -36,7 +36,12 @@ def test_structures_in_and_out():
 
     fast = compile(f)
     args = (1, (2.0, [3.0]), {"k": Value(4.0)}, np.array([[1, 2], [3, 4]]))
-    assert fast(*args) == {"sum": 7.0, "rest": [8.0, (3.0, 3.5)]}
+    found = fast(*args)  # with a Value among the arguments: nodes
+    assert found["sum"].data == 7.0
+    assert found["rest"][0].data == 8.0
+    assert [x.data for x in found["rest"][1]] == [3.0, 3.5]
+    plain = fast(*args[:2], {"k": 4.0}, args[3])
+    assert plain == {"sum": 7.0, "rest": [8.0, (3.0, 3.5)]}
     value, gradient = compile(lambda *args: f(*args)["sum"]).value_and_grad(*args)
     assert value == 7.0
     assert gradient[:3] == (1.0, (3.0, [2.0]), {"k": 0.0})

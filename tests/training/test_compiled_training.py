@@ -457,7 +457,7 @@ CANNOT: dict[str, tuple[Any, Any, Any, str]] = {
         None,
         "math function on a traced number",
     ),
-    "a table": (lambda: Neuron(3, seed=1), by_table, None, "KeyError"),
+    "a table": (lambda: Neuron(3, seed=1), by_table, None, "key of a dict"),
     "randomness": (Dropout, squared_error, None, "something else each time"),
     "types": (lambda: TypeDependent(3, seed=1), squared_error, None, "on the first example"),
     "Values on the way": (

@@ -23,6 +23,7 @@ from typing import Any, Generic, TypeVar, overload
 
 from tinygrad_edu.compiler.emit import machine_code as native
 from tinygrad_edu.compiler.export import ONE, Exported, export
+from tinygrad_edu.compiler.nodes import gradient_of, record_call
 from tinygrad_edu.compiler.trace.arguments import (
     Shape,
     array_shape,
@@ -35,6 +36,7 @@ from tinygrad_edu.compiler.trace.arguments import (
 from tinygrad_edu.compiler.trace.symbol import Symbol
 from tinygrad_edu.compiler.variant import Variant
 from tinygrad_edu.engine.operation import to_float
+from tinygrad_edu.engine.tracing import tracing
 from tinygrad_edu.engine.value import Value
 
 R = TypeVar("R")  # what a compiled function returns
@@ -99,18 +101,50 @@ class Compiled(Generic[R]):
         self.__doc__ = function.__doc__
         self._variants: dict[Any, Variant] = {}
         self._known: dict[Any, Variant] = {}
+        self._gradients: dict[Any, Compiled[Any]] = {}
         self._lock = threading.RLock()
+
+    def gradient_function(
+        self,
+        shapes: tuple[Shape, ...],
+        places: tuple[int, ...],
+        captured: tuple[Value, ...],
+        k: int,
+    ) -> Compiled[Any]:
+        """Return the slopes of result ``k`` as a compiled function of all numbers in a list."""
+        key = (shapes, places, captured, k)
+        found = self._gradients.get(key)
+        if found is None:
+            slopes = gradient_of(self.function, shapes, places, captured, k)
+            found = self._gradients[key] = Compiled(slopes, self.strict, self.check)
+        return found
+
+    def captured_by(self, args: tuple[Any, ...]) -> list[Value]:
+        """Return the Values of its surroundings that the function uses for such arguments."""
+        return self._variant("value", args, ()).captured
 
     # --- one evaluation ---
 
     def __call__(self, *args: Any) -> R:
         """Return what the function returns, with floats for numbers.
 
-        Called on symbols, that is, inside another function being compiled, it is inlined.
+        Called inside another function being compiled, it is inlined. Called on Values (numbers,
+        or in lists, tuples, dicts and arrays; a module's parameters count as numbers), it gives
+        Values: nodes of the graph whose gradients are the compiled ones, to any order.
+
+        >>> from tinygrad_edu import Value, compile
+        >>> x = Value(3.0)
+        >>> y = compile(lambda a: a * a)(x) + x
+        >>> y.backward()
+        >>> y.data, x.grad
+        (12.0, 7.0)
         """
-        if any(_holds_symbols(x) for x in args):
+        if tracing() or any(_holds_symbols(x) for x in args):
             inlined: R = self.function(*args)
             return inlined
+        if any(_holds_values(x) for x in args):
+            recorded: R = record_call(self, args)
+            return recorded
         variant = self._variant("value", args, ())
         numbers: R = read_numbers(variant.outputs, self._run(variant, args))
         return numbers
@@ -407,6 +441,12 @@ class Compiled(Generic[R]):
     # --- finding the variant ---
 
     def _variant(self, question: str, args: tuple[Any, ...], wanted: tuple[Any, ...]) -> Variant:
+        if tracing() and any(_holds_values(x) for x in args):
+            raise TypeError(
+                f"{self.__name__}.{question}: a compiled function was asked about Values inside "
+                "another function being compiled, where their numbers are not known; call the "
+                "function itself, and grad(output, inputs) for gradients"
+            )
         where = f"{self.__name__}: argument"
         shapes = tuple([shape_of(x, where) for x in args])
         return self._found(question, shapes, wanted, (), 1)
@@ -556,6 +596,19 @@ def _as_rows(x: Any, where: str) -> Any:
         flat = [y.data if isinstance(y, Value) else to_float(y, where) for y in array.ravel()]
         array = numpy.array(flat, dtype=float).reshape(array.shape)
     return numpy.ascontiguousarray(array, dtype=numpy.float64)
+
+
+def _holds_values(x: Any) -> bool:
+    """Is ``x`` a Value, or a list, tuple, dict or array with one in it? (Modules do not count.)"""
+    if isinstance(x, (float, int, str)):
+        return False
+    if isinstance(x, Value):
+        return True
+    if isinstance(x, dict):
+        x = list(x.values())
+    if is_array(x):
+        x = x.ravel().tolist() if x.dtype == object else ()
+    return isinstance(x, (list, tuple)) and any(map(_holds_values, x))
 
 
 def _holds_symbols(x: Any) -> bool:

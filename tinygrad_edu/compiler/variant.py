@@ -24,6 +24,7 @@ from tinygrad_edu.compiler.trace.lowering import lower
 from tinygrad_edu.compiler.trace.program import Program, outside
 from tinygrad_edu.compiler.trace.symbol import Symbol
 from tinygrad_edu.compiler.trace.tangent_program import ForwardMode
+from tinygrad_edu.engine.tracing import lifting
 from tinygrad_edu.engine.value import Value
 
 ONE_NUMBER = ("value_and_grad", "map_value_and_grad", "hessian", "sparse_hessian", "hvp")
@@ -180,6 +181,11 @@ class Variant:
         )
 
 
+def symbols_for(program: Program) -> Callable[[Any], Any]:
+    """What stands for a Value while ``program`` is traced."""
+    return lambda x: x if type(x) is Symbol else Symbol(program, program.node_of(x, "trace"))
+
+
 def _run_on_symbols(
     function: Callable[..., Any], shapes: Sequence[Shape], question: str
 ) -> tuple[Program, list[list[Symbol]], Any]:
@@ -190,7 +196,9 @@ def _run_on_symbols(
     arguments = [build(shape, iter(nodes)) for shape, nodes in zip(shapes, leaves)]
     if question in ALONG:
         arguments.pop()  # the direction
-    return program, leaves, function(*arguments)
+    with lifting(symbols_for(program)):
+        result = function(*arguments)
+    return program, leaves, result
 
 
 def _check_inside(

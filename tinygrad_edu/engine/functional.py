@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from tinygrad_edu.engine import ops
+from tinygrad_edu.engine.tracing import lifted, tracing
 from tinygrad_edu.engine.operation import Node, to_float
 
 # for type checkers and editors there is functional.pyi, see tools/signatures.py
@@ -224,6 +225,8 @@ def take(values: Sequence[Any], index: Any) -> Any:
     20.0
     """
     operands = _some(values, "take")
+    if tracing() and isinstance(index, Node):
+        index = lifted(index)  # of a captured Value; a symbol stays one
     if any(isinstance(x, Node) and x.rank > 0 for x in (index, *operands)):
         return ops.take(index, *operands)
     position = to_float(getattr(index, "data", index), "take: index")

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Literal, overload
 
+from tinygrad_edu.engine import tracing
 from tinygrad_edu.engine.operation import Node, fail
 from tinygrad_edu.engine.order import check_current, topological_order
 from tinygrad_edu.engine.value import Value, as_value
@@ -55,6 +56,8 @@ def grad(output: Any, inputs: Any, *, create_graph: bool = False) -> Any:
     for node in (output, *wanted):
         if not isinstance(node, Node):
             raise TypeError(f"grad: expected a Value, got {type(node).__name__} {node!r:.60}")
+    if tracing.tracing() and isinstance(output, Value):
+        output = tracing.lifted(output)  # a captured Value: its gradient is to be followed, too
     if not all(isinstance(node, Value) for node in (output, *wanted)):
         results = output.gradient(wanted, create_graph)  # a compiler's symbols do it themselves
     else:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING, Any
 
+from tinygrad_edu.engine import tracing
 from tinygrad_edu.engine.notebook import svg_of
 from tinygrad_edu.engine.operation import GraphWarning, Node, Op, is_number, to_float
 
@@ -39,6 +40,8 @@ class Number(Operators):
         return self._float()
 
     def __float__(self) -> float:
+        if tracing.tracing():
+            return float(tracing.lifted(self))
         if self.op is not None:
             warnings.warn(
                 "float() of a computed Value cuts the graph, and no gradient flows back through "
@@ -53,27 +56,41 @@ class Number(Operators):
         return data if type(data) is float else to_float(data, f"data of {self.label or 'a leaf'}")
 
     def __int__(self) -> int:
+        if tracing.tracing():
+            return int(tracing.lifted(self))
         return int(self._data)
 
     def __bool__(self) -> bool:
+        if tracing.tracing():
+            return bool(tracing.lifted(self))
         return self._data != 0.0
 
     def __round__(self, digits: int | None = None) -> float:
+        if tracing.tracing():
+            return tracing.lifted(self).__round__(digits)  # type: ignore[no-any-return]
         return round(self._data, digits) if digits is not None else round(self._data)
 
     def __lt__(self, other: Operand) -> bool:
+        if tracing.tracing():
+            return tracing.lifted(self) < other  # type: ignore[no-any-return]
         number = _comparable(other)
         return NotImplemented if number is None else self._data < number
 
     def __le__(self, other: Operand) -> bool:
+        if tracing.tracing():
+            return tracing.lifted(self) <= other  # type: ignore[no-any-return]
         number = _comparable(other)
         return NotImplemented if number is None else self._data <= number
 
     def __gt__(self, other: Operand) -> bool:
+        if tracing.tracing():
+            return tracing.lifted(self) > other  # type: ignore[no-any-return]
         number = _comparable(other)
         return NotImplemented if number is None else self._data > number
 
     def __ge__(self, other: Operand) -> bool:
+        if tracing.tracing():
+            return tracing.lifted(self) >= other  # type: ignore[no-any-return]
         number = _comparable(other)
         return NotImplemented if number is None else self._data >= number
 
@@ -82,6 +99,8 @@ class Number(Operators):
         return f"{type(self).__name__}(data={self._data!r}, grad={self.grad!r}{label})"
 
     def __format__(self, spec: str) -> str:
+        if spec and tracing.tracing():
+            return format(tracing.lifted(self), spec)
         return format(self._data, spec) if spec else repr(self)
 
     def _repr_svg_(self) -> str | None:

@@ -17,6 +17,8 @@ from tinygrad_edu.compiler.trace.gradient_program import gradients
 from tinygrad_edu.compiler.trace.lowering import lower
 from tinygrad_edu.compiler.trace.program import Program
 from tinygrad_edu.compiler.trace.symbol import Symbol
+from tinygrad_edu.compiler.variant import symbols_for
+from tinygrad_edu.engine.tracing import lifting
 from tinygrad_edu.engine.value import Value
 from tinygrad_edu.nn.loss import predictor
 from tinygrad_edu.optim import Optimizer
@@ -63,7 +65,8 @@ def _trace(
     symbols = [Symbol(program, program.add_input()) for _ in range(count)]
     # A parameter that is met elsewhere, say in a penalty's closure, is the same parameter.
     program.captured.update((p, s.index) for p, s in zip(parameters, symbols))
-    found = function(symbols)
+    with lifting(symbols_for(program)):
+        found = function(symbols)
     outputs = [x.index if type(x) is Symbol else program.node_of(x, "result") for x in found]
     return program, [s.index for s in symbols], outputs
 

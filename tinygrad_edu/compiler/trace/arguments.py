@@ -164,6 +164,19 @@ def _container(kind: str, keys: Any, parts: list[Any]) -> Any:
     return tuple(parts) if kind == "tuple" else parts
 
 
+def elements(x: Any) -> list[Any]:
+    """Flatten an argument: its numbers, as they are, in the order of ``write_numbers``."""
+    if is_array(x) and x.ndim > 0:
+        return list(x.ravel().tolist())
+    if hasattr(x, "with_parameters"):
+        return [p.data for p in x.parameters()]
+    if isinstance(x, dict):
+        x = list(x.values())
+    if isinstance(x, (list, tuple)):
+        return [y for part in x for y in elements(part)]
+    return [] if x is None or isinstance(x, str) else [x]
+
+
 def outputs_of(result: Any, where: str) -> tuple[Shape, list[Any]]:
     """Flatten what a traced function returned: its shape and its nodes and numbers."""
     found: list[Any] = []

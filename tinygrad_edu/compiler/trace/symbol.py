@@ -48,7 +48,6 @@ class Symbol(Operators):
 
     __slots__ = ("index", "program")
     rank: ClassVar[int] = 1
-    __hash__: ClassVar[Any] = object.__hash__
     # reverse mode over a program, which is written with symbols: ``gradient_program`` fills this
     differentiate: ClassVar[ReverseMode]
 
@@ -109,9 +108,15 @@ class Symbol(Operators):
         return ops.less_equal(_plain(other), self)
 
     def __eq__(self, other: object) -> bool:
-        if isinstance(other, (Node, int, float)) and other is not self:
-            _unknown("== on a traced number (equal(a, b) compares in both modes)")
-        return other is self
+        if other is None or isinstance(other, (str, bytes)):
+            return False  # whatever the number will be
+        _unknown("== or != on a traced number (equal(a, b) compares in both modes)")
+
+    def __hash__(self) -> int:
+        _unknown(
+            "a traced number as a key of a dict or in a set, which ask for its hash; keep a list, "
+            "or choose with where(equal(x, 1), a, b) or take(values, i)"
+        )
 
     # --- what would need the number ---
 
