@@ -148,3 +148,10 @@ def test_torch_is_imported_where_a_user_asks_for_it_alone() -> None:
             assert _wing(module) in ("interop", "grading"), module
         at_load = [node for node in tree.body if isinstance(node, (ast.Import, ast.ImportFrom))]
         assert not any("torch" in ast.dump(node).split("'") for node in at_load), module
+
+
+def test_no_two_test_files_have_one_name() -> None:
+    """Pytest imports them by their names alone."""
+    names = [path.name for path in (PACKAGE.parent / "tests").rglob("*.py")]
+    twice = {name for name in names if names.count(name) > 1 and name != "__init__.py"}
+    assert twice <= {"conftest.py"}
