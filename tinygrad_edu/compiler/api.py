@@ -16,10 +16,15 @@ Backpropagation Algorithm'.
 
 from __future__ import annotations
 
+import math
+import operator
 import os
+import sys
 import threading
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar, overload
+from weakref import WeakKeyDictionary
 
 from tinygrad_edu.compiler.emit import machine_code as native
 from tinygrad_edu.compiler.export import ONE, Exported, export
@@ -27,9 +32,11 @@ from tinygrad_edu.compiler.nodes import gradient_of, record_call
 from tinygrad_edu.compiler.trace.arguments import (
     Shape,
     array_shape,
+    elements,
     is_array,
     read_numbers,
     read_rows,
+    refuse_masked,
     shape_of,
     write_numbers,
 )
@@ -98,7 +105,10 @@ class Compiled(Generic[R]):
         self.strict = strict
         self.check = check
         self.__name__: Any | str = getattr(function, "__name__", "function")
+        self.__qualname__: Any | str = getattr(function, "__qualname__", self.__name__)
+        self.__module__ = getattr(function, "__module__", __name__)
         self.__doc__ = function.__doc__
+        self._bound: WeakKeyDictionary[Any, Compiled[R]] = WeakKeyDictionary()
         self._variants: dict[Any, Variant] = {}
         self._known: dict[Any, Variant] = {}
         self._gradients: dict[Any, Compiled[Any]] = {}
@@ -162,7 +172,7 @@ class Compiled(Generic[R]):
         >>> compile(lambda x, y: x * y).value_and_grad(3.0, 4.0)
         (12.0, (4.0, 3.0))
         """
-        variant = self._variant("value_and_grad", args, _wanted(wrt, len(args)))
+        variant = self._variant("value_and_grad", args, _wanted(wrt, args))
         numbers = self._run(variant, args)
         return float(numbers[0]), _slopes(variant, numbers, 1, _single(wrt, args))
 
@@ -185,7 +195,7 @@ class Compiled(Generic[R]):
         """
         if sparse:
             return self._sparse("sparse_jacobian", args, wrt)
-        variant = self._variant("jacobian", args, _wanted(wrt, len(args)))
+        variant = self._variant("jacobian", args, _wanted(wrt, args))
         columns = sum(shape.size for shape in variant.slopes)
         return self._run(variant, args).reshape(variant.outputs.size, columns)
 
@@ -203,7 +213,7 @@ class Compiled(Generic[R]):
         """
         if sparse:
             return self._sparse("sparse_hessian", args, wrt)
-        variant = self._variant("hessian", args, _wanted(wrt, len(args)))
+        variant = self._variant("hessian", args, _wanted(wrt, args))
         side = sum(shape.size for shape in variant.slopes)
         return self._run(variant, args).reshape(side, side)
 
@@ -214,7 +224,7 @@ class Compiled(Generic[R]):
         >>> compile(lambda x: x[0] ** 2 * x[1]).hvp([2.0, 3.0], vector=[1.0, 0.0])
         [6.0, 4.0]
         """
-        variant = self._variant("hvp", (*args, vector), _wanted(wrt, len(args)))
+        variant = self._variant("hvp", (*args, vector), _wanted(wrt, args))
         numbers = self._run(variant, (*args, vector))
         return _slopes(variant, numbers, 0, _single(wrt, args))
 
@@ -235,7 +245,7 @@ class Compiled(Generic[R]):
         >>> compile(lambda x: [x[0] * x[1], x[0]]).jvp([2.0, 3.0], tangent=[1.0, 0.0])
         ([6.0, 2.0], [3.0, 1.0])
         """
-        variant = self._variant("jvp", (*args, tangent), _wanted(wrt, len(args)))
+        variant = self._variant("jvp", (*args, tangent), _wanted(wrt, args))
         numbers, size = self._run(variant, (*args, tangent)), variant.outputs.size
         return read_numbers(variant.outputs, numbers), read_numbers(variant.outputs, numbers, size)
 
@@ -257,7 +267,7 @@ class Compiled(Generic[R]):
         >>> compile(lambda x: [x[0] * x[1], x[0]]).vjp([2.0, 3.0], cotangent=[1.0, 10.0])
         ([6.0, 2.0], [13.0, 2.0])
         """
-        variant = self._variant("vjp", (*args, cotangent), _wanted(wrt, len(args)))
+        variant = self._variant("vjp", (*args, cotangent), _wanted(wrt, args))
         numbers = self._run(variant, (*args, cotangent))
         slopes = _slopes(variant, numbers, variant.outputs.size, _single(wrt, args))
         return read_numbers(variant.outputs, numbers), slopes
@@ -269,7 +279,7 @@ class Compiled(Generic[R]):
             raise ImportError(
                 'sparse=True needs scipy: pip install "tinygrad_edu[optimize]"'
             ) from error
-        variant = self._variant(question, args, _wanted(wrt, len(args)))
+        variant = self._variant(question, args, _wanted(wrt, args))
         found = variant.compressed
         assert found is not None
         numbers = self._run(variant, args)
@@ -351,8 +361,8 @@ class Compiled(Generic[R]):
             raise ValueError(f'reduce: expected "mean" or "sum", got {reduce!r}')
         variant, matrices = self._row_variant("batch", args, shared, wrt)
         out, sums = self._run_rows(variant, args, matrices, threads)
-        if reduce == "mean" and len(out):
-            sums *= 1.0 / len(out)
+        if reduce == "mean":
+            sums *= 1.0 / len(out) if len(out) else math.nan  # as numpy's mean of nothing
         if self.check:
             self._finite(sums)
         outputs = variant.outputs
@@ -415,7 +425,7 @@ class Compiled(Generic[R]):
         ...     made.functions, sorted(os.listdir(folder))
         (('product', 'product_value_and_grad'), ['product.h', 'product.o'])
         """
-        wanted = _wanted(wrt, len(args))
+        wanted = _wanted(wrt, args)
 
         def shapes(question: str) -> tuple[tuple[Shape, ...], tuple[int, ...]]:
             if question in ONE:
@@ -437,6 +447,37 @@ class Compiled(Generic[R]):
 
     def __repr__(self) -> str:
         return f"<compiled {self.report()}>"  # a notebook shows the report
+
+    # --- as a value in Python programs ---
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        """Bind to an instance, as functions in a class do; its parameters are captured Values."""
+        if instance is None:
+            return self
+        bound = self._bound.get(instance)
+        if bound is None:
+            function, where = self.function, weakref.ref(instance)  # no cycle through the instance
+
+            def method(*args: Any) -> Any:
+                return function(where(), *args)
+
+            method.__name__ = self.__name__
+            method.__doc__ = self.__doc__
+            bound = self._bound[instance] = Compiled(method, self.strict, self.check)
+        return bound
+
+    def __copy__(self) -> Compiled[R]:
+        return Compiled(self.function, self.strict, self.check)
+
+    def __deepcopy__(self, memo: Any) -> Compiled[R]:
+        return Compiled(self.function, self.strict, self.check)  # compiled code is made again
+
+    def __reduce__(self) -> Any:
+        module, name = getattr(self.function, "__module__", None), self.__qualname__
+        home = sys.modules.get(module or "")
+        if home is not None and getattr(home, name, None) is self:
+            return name  # decorated: found again by its name
+        return (Compiled, (self.function, self.strict, self.check))
 
     # --- finding the variant ---
 
@@ -466,7 +507,7 @@ class Compiled(Generic[R]):
             known = self._known.get(key)
             if known is not None:
                 return known, [args[i] for i in known.row_positions]
-        found = self._checked_row_variant(question, args, shared, _wanted(wrt, len(args)))
+        found = self._checked_row_variant(question, args, shared, _wanted(wrt, args))
         if key is not None:
             if len(self._known) >= 1000:  # a key for each number of rows: not without end
                 self._known.clear()
@@ -500,13 +541,13 @@ class Compiled(Generic[R]):
             if i in common:
                 shapes.append(shape_of(x, where))
                 continue
-            matrix = _as_rows(x, where)
+            matrix, shape = _as_rows(x, where)
             if matrices and len(matrix) != len(matrices[0]):
                 raise ValueError(
                     f"{where}: expected {len(matrices[0])} rows as before, got {len(matrix)}"
                 )
             matrices.append(matrix)
-            shapes.append(array_shape(matrix.shape[1:]))
+            shapes.append(shape)
             rows.append(i)
         if not rows:
             raise ValueError(f"{self.__name__}: every argument is shared, so there are no rows")
@@ -561,8 +602,9 @@ class Compiled(Generic[R]):
     def _run_rows(
         self, variant: Variant, args: tuple[Any, ...], matrices: list[Any], threads: int
     ) -> tuple[Any, Any]:
-        if type(threads) is not int or threads < 1:
+        if _whole(threads) is None or threads < 1:
             raise ValueError(f"threads: expected a whole number from 1, got {threads!r}")
+        threads = int(threads)
         out, sums = variant.kernel.run_rows(self._write(variant, args), matrices, threads)
         if self.check:
             self._finite(out)
@@ -582,33 +624,58 @@ class Compiled(Generic[R]):
 
 def _ready(x: Any) -> bool:
     """Is ``x`` an array of floats whose numbers lie side by side, row by row?"""
-    return is_array(x) and x.dtype.char == "d" and x.flags.c_contiguous and x.ndim > 0
+    return (
+        is_array(x)
+        and x.dtype.char == "d"
+        and x.dtype.isnative
+        and x.flags.c_contiguous
+        and x.flags.aligned
+        and x.ndim > 0
+        and not hasattr(x, "mask")
+    )
 
 
-def _as_rows(x: Any, where: str) -> Any:
-    """Return an argument with one entry per row as a C-contiguous array of floats."""
+def _as_rows(x: Any, where: str) -> tuple[Any, Shape]:
+    """Return an argument with one entry per row as a C-contiguous array, and the shape of a row.
+
+    Rows of an array are arrays; rows in a list are what they are: lists, tuples, dicts, ...
+    """
     import numpy
 
+    if isinstance(x, (list, tuple)) and x and (shape := shape_of(x[0], where)).kind != "number":
+        matrix = numpy.empty((len(x), shape.size))
+        for i, row in enumerate(x):
+            if shape_of(row, f"{where}, row {i}") != shape:
+                raise ValueError(f"{where}: row {i} is of another form than row 0")
+            write_numbers(row, shape, matrix[i], 0, where)
+        return matrix, shape
     array = x if is_array(x) else numpy.array(x, dtype=object)
+    refuse_masked(array, where)
     if array.ndim == 0:
         raise TypeError(f"{where}: expected rows, got one number; list it in shared")
     if array.dtype.kind not in "fiu":
         flat = [y.data if isinstance(y, Value) else to_float(y, where) for y in array.ravel()]
         array = numpy.array(flat, dtype=float).reshape(array.shape)
-    return numpy.ascontiguousarray(array, dtype=numpy.float64)
+    return numpy.require(array, numpy.float64, ["C", "A"]), array_shape(array.shape[1:])
+
+
+def _values_in(x: Any) -> list[Value]:
+    """The Values in an argument: in lists, tuples, dicts, arrays, dataclasses; not in modules."""
+    kind = type(x)
+    if kind is float or kind is int or kind is str or (is_array(x) and x.dtype != object):
+        return []
+    if hasattr(x, "with_parameters") or x is None:
+        return []
+    if (kind is list or kind is tuple) and _NUMBERS.issuperset(map(type, x)):
+        return []
+    return [y for y in elements(x) if isinstance(y, Value)]
 
 
 def _holds_values(x: Any) -> bool:
-    """Is ``x`` a Value, or a list, tuple, dict or array with one in it? (Modules do not count.)"""
-    if isinstance(x, (float, int, str)):
-        return False
-    if isinstance(x, Value):
-        return True
-    if isinstance(x, dict):
-        x = list(x.values())
-    if is_array(x):
-        x = x.ravel().tolist() if x.dtype == object else ()
-    return isinstance(x, (list, tuple)) and any(map(_holds_values, x))
+    return bool(_values_in(x))
+
+
+_NUMBERS = {float, int}
 
 
 def _holds_symbols(x: Any) -> bool:
@@ -629,16 +696,34 @@ def _holds_symbols(x: Any) -> bool:
 
 
 def _positions(positions: Sequence[int], count: int, what: str) -> tuple[int, ...]:
+    found = []
     for p in positions:
-        if type(p) is not int or not -count <= p < count:
+        position = _whole(p)
+        if position is None or not -count <= position < count:
             raise ValueError(f"{what}: expected positions from 0 to {count - 1}, got {p!r}")
-    return tuple([p % count for p in positions])
+        found.append(position % count)
+    return tuple(found)
 
 
-def _wanted(wrt: Wrt, count: int) -> tuple[Any, ...]:
+def _whole(x: Any) -> int | None:
+    """Return a whole number, numpy's or Python's, as an int; ``None`` for anything else."""
+    try:
+        return None if isinstance(x, bool) else operator.index(x)
+    except TypeError:
+        return None
+
+
+def _wanted(wrt: Wrt, args: tuple[Any, ...]) -> tuple[Any, ...]:
+    count = len(args)
     if wrt is None:
         return tuple(range(count))
     several = wrt if isinstance(wrt, (list, tuple)) else (wrt,)
+    for w in several:
+        if isinstance(w, Value) and any(w is y for x in args for y in _values_in(x)):
+            raise ValueError(
+                f"wrt: {w._name()} is among the arguments, where only its number counts: name its "
+                "position, as in wrt=0, or let the function use the Value from its surroundings"
+            )
     return tuple(
         [w if isinstance(w, Value) else _positions((w,), count, "wrt")[0] for w in several]
     )

@@ -63,7 +63,7 @@ class Drafting:
         program = layout.program
         self.starts = numpy.array(program.starts, numpy.int64)
         self.flat = numpy.array(program.operands, numpy.int32)
-        self.codes = numpy.array(program.codes, numpy.uint16)
+        self.codes = numpy.array(program.codes, numpy.uint32)
         self.names = ["" if op is None else op.name for op in program.rows]
         self.place = numpy.array(layout.place, numpy.int8)
         self.address = numpy.array(layout.address, numpy.int64)

@@ -12,6 +12,7 @@ join its loop, so that results stay in registers. The rest stays straight-line c
 from __future__ import annotations
 
 from array import array
+from collections import deque
 from typing import Any
 
 from tinygrad_edu.compiler.loops.drafts import Drafting
@@ -50,7 +51,9 @@ class Finder(Drafting):
                 pending.clear()
 
         waiting = len(self.codes) + 1  # in ``ready``: not scheduled yet
-        for group in groups:
+        upcoming = deque(groups)
+        while upcoming:
+            group = upcoming.popleft()
             if not len(group):
                 continue
             if pending and self.place[group[0]] != self.place[pending[0][0]]:
@@ -65,6 +68,10 @@ class Finder(Drafting):
                 continue
             draft = self._draft(group, len(segments))
             if draft is None:
+                parts = self._split_by_sources(group)
+                if len(parts) > 1:
+                    upcoming.extendleft(reversed(parts))
+                    continue
                 self.ready[group] = waiting
                 pending.append(group)
             else:
@@ -196,6 +203,19 @@ class Finder(Drafting):
         for column in places.T:
             key = key * 4 + column
         return [group[key == k] for k in np.unique(key)]
+
+    def _split_by_sources(self, group: Any) -> list[Any]:
+        """Split a group that has no order of its own by the segments that its operands come from.
+
+        Two layers may do the same at one depth; each of them is regular, both together are not.
+        """
+        np = self.np
+        if self.names[self.codes[group[0]]] in FOLDED:
+            return [group]
+        sources = self.ready[self._operands(group)]
+        _, part = np.unique(sources, axis=0, return_inverse=True)
+        parts = [group[part.ravel() == k] for k in range(int(part.max(initial=0)) + 1)]
+        return parts if all(len(some) >= _FEWEST for some in parts) else [group]
 
     def _worthwhile(self, group: Any) -> bool:
         name = self.names[self.codes[group[0]]]

@@ -58,6 +58,7 @@ def shape_of(x: Any, where: str) -> Shape:
     if kind in _PLAIN:
         return NUMBER
     if is_array(x) and x.ndim > 0:
+        refuse_masked(x, where)
         if x.dtype.kind not in "fiu" and x.dtype != object:
             raise TypeError(f"{where}: expected an array of real numbers, got dtype {x.dtype}")
         return array_shape(x.shape)
@@ -73,11 +74,44 @@ def shape_of(x: Any, where: str) -> Shape:
         return Shape("module", x, (), len(x.parameters()))
     if x is None or isinstance(x, str):
         return Shape("fixed", x, (), 0)
-    if isinstance(x, (list, tuple)):  # named tuples and their kin: passed on as plain ones
+    if isinstance(x, tuple) and hasattr(kind, "_make"):  # a named tuple keeps its class
+        parts = tuple([shape_of(y, where) for y in x])
+        return Shape("named", kind, parts, _total(parts))
+    if isinstance(x, (list, tuple)):  # subclasses of no known making are passed on as plain ones
         return shape_of(list(x) if isinstance(x, list) else tuple(x), where)
+    if is_dataclass(x):
+        names = _field_names(x, where)
+        parts = tuple([shape_of(getattr(x, name), f"{where}.{name}") for name in names])
+        return Shape("dataclass", kind, parts, _total(parts))
     if not isinstance(x, Node):
-        to_float(x, where)  # numpy scalars and fractions pass, anything else is an error
+        _number(x, where)  # numpy scalars and fractions pass, anything else is an error
     return NUMBER
+
+
+def is_dataclass(x: Any) -> bool:
+    """Is ``x`` an instance of a dataclass (and no module)?"""
+    return hasattr(type(x), "__dataclass_fields__")
+
+
+def _field_names(x: Any, where: str) -> list[str]:
+    fields = type(x).__dataclass_fields__.values()
+    for field in fields:
+        if not field.init:
+            raise TypeError(
+                f"{where}: the dataclass {type(x).__name__} computes its field {field.name!r}, so "
+                "compiled code cannot make another; pass its numbers in a dict"
+            )
+    return [field.name for field in fields]
+
+
+def refuse_masked(x: Any, where: str) -> None:
+    """Raise ``ValueError`` for an array of which some numbers are masked: they would count."""
+    mask = getattr(x, "mask", None)
+    if mask is not None and getattr(mask, "any", bool)():
+        raise ValueError(
+            f"{where}: an array with masked numbers: fill them (x.filled(0.0)), or leave their "
+            "rows away"
+        )
 
 
 def _total(parts: tuple[Shape, ...]) -> int:
@@ -85,7 +119,11 @@ def _total(parts: tuple[Shape, ...]) -> int:
 
 
 def _number(x: Any, where: str) -> float:
-    return x.data if isinstance(x, Value) else to_float(x, where)
+    if isinstance(x, Value):
+        return x.data
+    if is_array(x) and x.ndim == 0:
+        x = x.item()  # an array without axes is the number that it holds
+    return to_float(x, where)
 
 
 def write_numbers(x: Any, shape: Shape, target: Any, start: int, where: str) -> int:
@@ -105,6 +143,9 @@ def write_numbers(x: Any, shape: Shape, target: Any, start: int, where: str) -> 
     elif kind == "dict":
         for y, part in zip(x.values(), parts):
             start = write_numbers(y, part, target, start, where)
+    elif kind == "dataclass":
+        for name, part in zip(_field_names(x, where), parts):
+            start = write_numbers(getattr(x, name), part, target, start, where)
     elif parts:
         for y, part in zip(x, parts):
             start = write_numbers(y, part, target, start, where)
@@ -161,6 +202,10 @@ def read_numbers(shape: Shape, numbers: Any, start: int = 0) -> Any:
 def _container(kind: str, keys: Any, parts: list[Any]) -> Any:
     if kind == "dict":
         return dict(zip(keys, parts))
+    if kind == "named":
+        return keys._make(parts)
+    if kind == "dataclass":
+        return keys(**dict(zip(keys.__dataclass_fields__, parts)))
     return tuple(parts) if kind == "tuple" else parts
 
 
@@ -172,8 +217,12 @@ def elements(x: Any) -> list[Any]:
         return [p.data for p in x.parameters()]
     if isinstance(x, dict):
         x = list(x.values())
+    if is_dataclass(x):
+        x = [getattr(x, name) for name in _field_names(x, "argument")]
     if isinstance(x, (list, tuple)):
         return [y for part in x for y in elements(part)]
+    if is_array(x):
+        x = x.item()
     return [] if x is None or isinstance(x, str) else [x]
 
 
@@ -187,8 +236,13 @@ def outputs_of(result: Any, where: str) -> tuple[Shape, list[Any]]:
             return Shape("dict", tuple(x), parts, _total(parts))
         if isinstance(x, (list, tuple)):
             parts = tuple([visit(y) for y in x])
+            if isinstance(x, tuple) and hasattr(type(x), "_make"):
+                return Shape("named", type(x), parts, _total(parts))
             kind = "tuple" if isinstance(x, tuple) else "list"
             return Shape(kind, None, parts, _total(parts))
+        if is_dataclass(x):
+            parts = tuple([visit(getattr(x, name)) for name in _field_names(x, where)])
+            return Shape("dataclass", type(x), parts, _total(parts))
         if is_array(x) and x.ndim > 0:
             found.extend(x.ravel().tolist())
             return Shape("array", x.shape, (), x.size)

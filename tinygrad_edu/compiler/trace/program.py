@@ -49,7 +49,7 @@ class Program:
     def __init__(self) -> None:
         self.rows: list[Op | None] = [None, None]  # INPUT, CONSTANT
         self._row_codes: dict[Op, int] = {}
-        self.codes: array[int] = array("H")
+        self.codes: array[int] = array("I")
         self.starts: array[int] = array("q", [0])
         self.operands: array[int] = array("i")
         self.inputs: list[int] = []
