@@ -19,7 +19,8 @@ from tinygrad_edu.formula.expression import parse
 # --- what is right passes -------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", [name for name in ops.TABLE if name != "take"])
+# take wants an index; detach says that its slope is 0, which differences do not see
+@pytest.mark.parametrize("name", [name for name in ops.TABLE if name not in ("take", "detach")])
 def test_every_operation_of_the_table_passes(name: str) -> None:
     op = ops.TABLE[name]
     rng = random.Random(name)

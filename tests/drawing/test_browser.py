@@ -336,8 +336,11 @@ def every_operation(values: list[float]) -> Value:
         (a / 4).asin(), (a / 4).acos(), a.atan(), a.atan2(b), a.hypot(b), a.sinh(), a.cosh(),
         a.tanh(), a.erf(),
         a.sigmoid(), a.log_sigmoid(), a.softplus(), a.relu(), a.step(), a.sign(), a.leaky_relu(0.1),
-        a.maximum(b), a.minimum(b), functional.less(a, b), functional.less_equal(a, b),
-        functional.equal(a, b), functional.where(functional.less(a, b), a, b),
+        a.asinh(), (a + 1).acosh(), (a / 4).atanh(), a.exp2(), a.erfc(), a.lgamma(), a.digamma(),
+        a.gelu(), a.silu(), functional.clip(a, 0.5, 1.2), a.floor(), a.ceil(), a.round(), a.degrees(),
+        a.radians(), (-a).log1mexp(), a % b, functional.fmod(a, b), functional.xlogy(a, b),
+        functional.norm([a, b]), a.maximum(b), a.minimum(b), functional.less(a, b),
+        functional.less_equal(a, b), functional.equal(a, b), functional.where(functional.less(a, b), a, b),
         functional.max([a, b, x[2]]), functional.logsumexp(x), functional.dot(x[:2], x[1:], x[0]),
         functional.take(x, Value(1.0, "index")),
     ]  # fmt: skip

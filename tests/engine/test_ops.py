@@ -200,8 +200,8 @@ def _where_torch_is_wrong(
         return value, [0.0, 1.0, 0.0]  # torch gives the slope to neither end
     if op.name == "pow" and point[0] == -1.0 and -math.inf < point[1] < -(2.0**53):
         return value, [-point[1], grads[1]]  # even; torch takes b - 1 for even, too
-    if op.name == "pow" and point == (5e-324, 5e-324):
-        return value, [1.0, grads[1]]  # b / a, where a ** (b - 1) alone is too large
+    if op.name == "pow" and 0.0 < point[0] < 1e-307 and abs(point[1]) < 1e-300:
+        return value, [point[1] / point[0], grads[1]]  # a ** (b - 1) alone is too large
     if op.name == "mod" and math.isinf(point[0]):
         return value, [1.0, -(point[0] / point[1])] if point[1] else grads
     if op.name == "polygamma" and point[0] == math.inf:

@@ -206,7 +206,7 @@ def test_the_history_is_attached_to_any_exception(error: BaseException) -> None:
 
 TERMINATED = """
 import sys
-from test_interrupted import X, Y
+from test_training_interrupted import X, Y
 from tinygrad_edu.nn import MLP, cross_entropy
 from tinygrad_edu.optim import Adam
 from tinygrad_edu.training import fit

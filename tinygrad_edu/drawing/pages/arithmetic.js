@@ -178,3 +178,12 @@ function logsumexp(...operands) {
 
 const take = (index, ...values) =>
   Number.isInteger(index) && index >= 0 && index < values.length ? values[index] : fail("domain");
+
+// A function that has no value outside its domain, from a formula that gives NaN there.
+function inDomain(formula) {
+  return (...operands) => {
+    const result = formula(...operands);
+    if (Number.isNaN(result) && !operands.some(Number.isNaN)) throw new MathError("domain");
+    return result;
+  };
+}

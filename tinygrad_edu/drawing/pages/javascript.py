@@ -63,6 +63,10 @@ def operation_source(op: Op, count: int) -> str:
     """
     names = ["a", "b", "c"][:count] if count <= 3 else [f"a{i}" for i in range(count)]
     forward = function_source(names, op.formula or op, names)
+    if (
+        op.formula is not None and op.requires and op.arity == 1
+    ):  # the formula goes on where the forward raises
+        forward = f"inDomain({forward})"
     gradients = function_source(["y", *names], op.local_gradients, ["y", *names])
     return (
         f"{{\n  name: {json.dumps(op.name)}, requires: {json.dumps(op.requires)},\n"
