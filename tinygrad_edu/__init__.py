@@ -18,10 +18,12 @@ from typing import TYPE_CHECKING, Any
 
 from tinygrad_edu import _saved, functional
 from tinygrad_edu._version import __version__ as __version__
-from tinygrad_edu.engine import notebook
+from tinygrad_edu.engine import notebook, own
 from tinygrad_edu.engine.functional import *  # noqa: F403
 from tinygrad_edu.engine.gradient import grad as grad
 from tinygrad_edu.engine.operation import GraphWarning as GraphWarning
+from tinygrad_edu.engine.own import Operation as Operation
+from tinygrad_edu.engine.own import operation as operation
 from tinygrad_edu.engine.value import Value as Value
 
 if TYPE_CHECKING:
@@ -70,7 +72,10 @@ _ROOMS = {
 
 # what would hide a built-in is reachable as tinygrad_edu.sum, but not through import *
 _BUILTIN = {"abs", "compile", "max", "min", "pow", "round", "sum"}
-__all__ = sorted({"GraphWarning", "Value", "grad", *functional.__all__, *_LAZY} - _BUILTIN)
+__all__ = sorted(
+    {"GraphWarning", "Operation", "Value", "grad", "operation", *functional.__all__, *_LAZY}
+    - _BUILTIN
+)
 
 
 def _picture(thing: Any) -> str | None:
@@ -86,6 +91,11 @@ def _picture(thing: Any) -> str | None:
 
 
 notebook.show_with(_picture)
+own.check_with(
+    lambda function, point, **options: import_module(
+        "tinygrad_edu.checking.gradient_check"
+    ).check_gradients(function, point, **options)
+)
 _saved.saved_by(lambda: import_module("tinygrad_edu.saving"))
 
 

@@ -167,6 +167,7 @@ class Op:
 # All rows by name, and families of rows with a captured constant; the table fills both.
 TABLE: dict[str, Op] = {}
 FAMILIES: dict[str, Callable[[float], Op]] = {}
+OWN: dict[str, Op] = {}  # and those that users made
 
 
 def row(name: str, symbol: str, arity: int | None, *rest: Any, **options: Any) -> Op:
@@ -180,8 +181,19 @@ def lookup(name: str, parameter: float | None = None) -> Op:
 
     >>> lookup("exp")
     <op exp>
+
+    Raises:
+        LookupError: If there is none.
     """
-    return TABLE[name] if parameter is None else FAMILIES[name](parameter)
+    if parameter is not None:
+        return FAMILIES[name](parameter)
+    if name in TABLE:
+        return TABLE[name]
+    if name not in OWN:
+        raise LookupError(
+            f"no operation {name!r} here: import the module that defines it with @operation first"
+        )
+    return OWN[name]
 
 
 def is_number(value: Any, where: str, wanted: str = "a real number or a Value") -> bool:

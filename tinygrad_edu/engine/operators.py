@@ -51,6 +51,12 @@ class Operators(Node):
     def __rtruediv__(self, other: Any) -> Any:
         return self.binary(ops.div, other, self)
 
+    def __mod__(self, other: Any) -> Any:
+        return self.binary(ops.mod, self, other)
+
+    def __rmod__(self, other: Any) -> Any:
+        return self.binary(ops.mod, other, self)
+
     def __pow__(self, exponent: Any) -> Any:
         if isinstance(exponent, Node):
             return self.binary(ops.pow_, self, exponent)

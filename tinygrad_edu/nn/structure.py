@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tinygrad_edu import nn
-from tinygrad_edu.engine.operation import FAMILIES, TABLE, Op, lookup
+from tinygrad_edu.engine.operation import FAMILIES, OWN, TABLE, Op, lookup
 from tinygrad_edu.nn.initialization import ACTIVATIONS
 
 _SINGLE: dict[str, Any] = {
@@ -209,7 +209,8 @@ def activation(name: str, parameter: float | None = None) -> Any:
     """
     if parameter is None and name in ACTIVATIONS:
         return ACTIVATIONS[name]
-    if name not in (TABLE if parameter is None else FAMILIES) or lookup(name, parameter).arity != 1:
+    known = TABLE.keys() | OWN.keys() if parameter is None else FAMILIES.keys()
+    if name not in known or lookup(name, parameter).arity != 1:
         raise ValueError(f"activation: expected an operation of one operand, got {name!r:.60}")
     return lookup(name, parameter)
 
@@ -224,7 +225,7 @@ def activation_key(function: Any) -> tuple[Any, ...] | None:
         if function is known:
             return (name,)
     if isinstance(function, Op):
-        found = TABLE if function.parameter is None else FAMILIES
+        found = TABLE.keys() | OWN.keys() if function.parameter is None else FAMILIES.keys()
         if function.name in found:
             return (function.name, *(() if function.parameter is None else (function.parameter,)))
     return None

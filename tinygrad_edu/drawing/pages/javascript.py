@@ -101,7 +101,8 @@ class JavaScript(Formula):
             return result
         if op.name not in ELEMENTARY:
             raise NotImplementedError(
-                f"{op.name} has no formula and is not in pages/arithmetic.js: add it to one of them"
+                f"{op.name} has no formula and is not in pages/arithmetic.js: add it to one of "
+                "them (an operation of yours takes formula=, the same function written with operations)"
             )
         return cls(f"{op.name}({', '.join(x.text for x in operands)})")
 
