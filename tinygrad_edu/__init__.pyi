@@ -110,6 +110,8 @@ from tinygrad_edu.engine.functional import where as where
 from tinygrad_edu.engine.functional import xlogy as xlogy
 from tinygrad_edu.engine.gradient import grad as grad
 from tinygrad_edu.engine.operation import GraphWarning as GraphWarning
+from tinygrad_edu.engine.own import Operation as Operation
+from tinygrad_edu.engine.own import operation as operation
 from tinygrad_edu.engine.value import Value as Value
 from tinygrad_edu.formula.expression import parse as parse
 from tinygrad_edu.interop import from_torch as from_torch
@@ -125,6 +127,7 @@ from tinygrad_edu.training import fit as fit
 __all__ = [
     "GraphWarning",
     "MLP",
+    "Operation",
     "Value",
     "acos",
     "acosh",
@@ -185,6 +188,7 @@ __all__ = [
     "mul",
     "neg",
     "norm",
+    "operation",
     "parse",
     "polygamma",
     "radians",

@@ -50,7 +50,7 @@ class Numbers(Protocol[_T]):
     def __len__(self) -> int: ...
     def __iter__(self) -> Iterator[_T]: ...
 '''
-_BINARY = ("add", "sub", "mul", "truediv")
+_BINARY = ("add", "sub", "mul", "truediv", "mod")
 _REDUCTIONS = ("sum", "mean", "max", "min", "norm", "logsumexp")
 _LISTS = ("softmax", "log_softmax")
 

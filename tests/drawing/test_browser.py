@@ -23,7 +23,7 @@ from test_javascript import cases, compare, script
 from tinygrad_edu import Value
 from tinygrad_edu.drawing.pages.step_page import step_through
 from tinygrad_edu.drawing.words.explanation import explain
-from tinygrad_edu.engine import functional
+from tinygrad_edu.engine import functional, ops
 from tinygrad_edu.engine.value import topological_order
 
 
@@ -337,8 +337,9 @@ def every_operation(values: list[float]) -> Value:
         a.tanh(), a.erf(),
         a.sigmoid(), a.log_sigmoid(), a.softplus(), a.relu(), a.step(), a.sign(), a.leaky_relu(0.1),
         a.asinh(), (a + 1).acosh(), (a / 4).atanh(), a.exp2(), a.erfc(), a.lgamma(), a.digamma(),
-        a.gelu(), a.silu(), functional.clip(a, 0.5, 1.2), a.floor(), a.ceil(), a.round(),
-        a.degrees(),
+        a.gelu(), a.silu(), functional.elu(a), ops.TABLE["detach"](a) * a,
+        ops.lookup("polygamma", 1.0)(a), ops.sigmoid_slope(a), functional.clip(a, 0.5, 1.2),
+        a.floor(), a.ceil(), a.round(), a.degrees(),
         a.radians(), (-a).log1mexp(), a % b, functional.fmod(a, b), functional.xlogy(a, b),
         functional.norm([a, b]), a.maximum(b), a.minimum(b), functional.less(a, b),
         functional.less_equal(a, b), functional.equal(a, b),

@@ -8,7 +8,6 @@ docs/own-operations.md is a lesson on it.
 
 from __future__ import annotations
 
-import inspect
 import sys
 import warnings
 from collections.abc import Callable, Iterable
@@ -215,6 +214,8 @@ def operation(
 
 
 def _arity(forward: Callable[..., Any], name: str) -> int | None:
+    import inspect  # takes as long to load as the whole engine
+
     try:
         parameters = list(inspect.signature(forward).parameters.values())
     except (TypeError, ValueError):  # some functions written in C do not say
@@ -229,4 +230,4 @@ def _arity(forward: Callable[..., Any], name: str) -> int | None:
 
 
 def _first_line(function: Callable[..., Any]) -> str:
-    return (inspect.getdoc(function) or "").partition("\n")[0].rstrip(".")
+    return (function.__doc__ or "").strip().partition("\n")[0].rstrip(".")

@@ -63,9 +63,7 @@ def operation_source(op: Op, count: int) -> str:
     """
     names = ["a", "b", "c"][:count] if count <= 3 else [f"a{i}" for i in range(count)]
     forward = function_source(names, op.formula or op, names)
-    if (
-        op.formula is not None and op.requires and op.arity == 1
-    ):  # the formula goes on where the forward raises
+    if op.name == "polygamma":  # the formula goes on where the forward raises
         forward = f"inDomain({forward})"
     gradients = function_source(["y", *names], op.local_gradients, ["y", *names])
     return (
@@ -102,7 +100,7 @@ class JavaScript(Formula):
         if op.name not in ELEMENTARY:
             raise NotImplementedError(
                 f"{op.name} has no formula and is not in pages/arithmetic.js: add it to one of "
-                "them (an operation of yours takes formula=, the same function written with operations)"
+                "them (an operation of yours takes formula=, written with other operations)"
             )
         return cls(f"{op.name}({', '.join(x.text for x in operands)})")
 
