@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from tinygrad_edu.checking.gradient_check import check_gradients as check_gradients
     from tinygrad_edu.compiler import compile as compile
     from tinygrad_edu.drawing import draw as draw
+    from tinygrad_edu.drawing import draw_dot as draw_dot
     from tinygrad_edu.drawing import draw_network as draw_network
     from tinygrad_edu.drawing import explain as explain
     from tinygrad_edu.drawing import step_through as step_through
@@ -50,6 +51,7 @@ _LAZY = {
     "check_gradients": "tinygrad_edu.checking.gradient_check",
     "compile": "tinygrad_edu.compiler",
     "draw": "tinygrad_edu.drawing",
+    "draw_dot": "tinygrad_edu.drawing",
     "draw_network": "tinygrad_edu.drawing",
     "explain": "tinygrad_edu.drawing",
     "fit": "tinygrad_edu.training",

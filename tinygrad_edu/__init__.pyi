@@ -30,6 +30,7 @@ from tinygrad_edu._version import __version__ as __version__
 from tinygrad_edu.checking.gradient_check import check_gradients as check_gradients
 from tinygrad_edu.compiler import compile as compile
 from tinygrad_edu.drawing import draw as draw
+from tinygrad_edu.drawing import draw_dot as draw_dot
 from tinygrad_edu.drawing import draw_network as draw_network
 from tinygrad_edu.drawing import explain as explain
 from tinygrad_edu.drawing import step_through as step_through
@@ -148,6 +149,7 @@ __all__ = [
     "div",
     "dot",
     "draw",
+    "draw_dot",
     "draw_network",
     "elu",
     "equal",

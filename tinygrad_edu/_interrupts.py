@@ -36,12 +36,17 @@ class HeldBack:
     For a few statements that change things together. Only the main thread of a process gets
     interrupts, elsewhere the context does nothing.
 
-    >>> with HeldBack():
-    ...     signal.raise_signal(signal.SIGINT)
-    ...     print("all of it")
-    Traceback (most recent call last):
-        ...
-    KeyboardInterrupt
+    >>> before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    >>> try:
+    ...     with HeldBack():
+    ...         signal.raise_signal(signal.SIGINT)
+    ...         print("all of it")
+    ... except KeyboardInterrupt:
+    ...     print("and then the interrupt")
+    ... finally:
+    ...     _ = signal.signal(signal.SIGINT, before)
+    all of it
+    and then the interrupt
     """
 
     def __init__(self) -> None:

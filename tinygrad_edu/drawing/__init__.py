@@ -29,11 +29,14 @@ from tinygrad_edu.drawing.plots import (
 )
 from tinygrad_edu.drawing.words.explanation import Explanation, explain
 
+draw_dot = draw  # the name in micrograd's notebooks
+
 __all__ = [
     "Explanation",
     "Figure",
     "Page",
     "draw",
+    "draw_dot",
     "draw_network",
     "explain",
     "plot_activations",

@@ -154,6 +154,21 @@ def _traced_argmax(values: Sequence[Any]) -> Any:
     return best
 
 
+# losses by the names that other libraries have for them
+_WORDS_HERE = {
+    name: f"; import {here} from tinygrad_edu.nn and pass it"
+    for here, names in {
+        "mean_squared_error": ["mse", "l2", "mean_squared_error"],
+        "squared_error": ["squared", "squared_error"],
+        "cross_entropy": ["cross_entropy", "crossentropy", "categorical_crossentropy", "ce", "nll",
+                          "sparse_categorical_crossentropy", "softmax"],
+        "log_loss": ["bce", "log", "binary_crossentropy", "log_loss", "logistic"],
+        "hinge": ["hinge", "svm", "margin", "max_margin", "max-margin"],
+    }.items()
+    for name in names
+}  # fmt: skip
+
+
 def as_loss(loss: Any) -> Loss:
     """Return a ``Loss``; any other function of prediction and target becomes one.
 
@@ -168,7 +183,10 @@ def as_loss(loss: Any) -> Loss:
     if isinstance(loss, Loss):
         return loss
     if not callable(loss):
-        raise TypeError(f"loss: expected a function of prediction and target, got {loss!r:.60}")
+        hint = _WORDS_HERE.get(str(loss).lower().replace("loss", "").strip("_"), "")
+        raise TypeError(
+            f"loss: expected a function of prediction and target, got {loss!r:.60}{hint}"
+        )
     return Loss(loss, reduction=getattr(loss, "reduction", "mean"), targets="any")
 
 

@@ -69,11 +69,20 @@ class Module(Searched):
         return collect(self)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if (
+        before = self.__dict__.get(name)
+        if isinstance(value, (list, tuple)):
+            computed = next((x for x in value if isinstance(x, Value) and x.op is not None), None)
+            if (
+                computed is not None
+                and isinstance(before, (list, tuple))
+                and any(map(is_parameter, before))
+            ):
+                warnings.warn(lost(name, computed), GraphWarning, stacklevel=2)
+        elif (
             isinstance(value, Value)
             and not is_parameter(value)
             and value.op is not None
-            and is_parameter(self.__dict__.get(name))
+            and is_parameter(before)
         ):
             warnings.warn(lost(name, value), GraphWarning, stacklevel=2)
         super().__setattr__(name, value)

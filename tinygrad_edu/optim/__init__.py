@@ -9,6 +9,7 @@ from tinygrad_edu.optim.clipping import clip_gradient_norm, clip_gradient_value,
 from tinygrad_edu.optim.descent import Path, follow_gradient
 from tinygrad_edu.optim.optimizer import Optimizer
 from tinygrad_edu.optim.optimizers import (
+    SGD,
     AdaGrad,
     Adam,
     AdamW,
@@ -44,6 +45,7 @@ __all__ = [
     "Optimizer",
     "Path",
     "RMSProp",
+    "SGD",
     "Schedule",
     "StepDecay",
     "clip_gradient_norm",

@@ -8,15 +8,46 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tinygrad_edu.engine.operation import to_float
 from tinygrad_edu.optim.schedules import Constant, Schedule
 
+if TYPE_CHECKING:
+    import inspect
+
 State = tuple[Any, ...]
 
 
-class Optimizer:
+class _BothForms(type):
+    """Lets ``Adam(parameters, lr=0.1)``, as torch has it, mean what ``Adam(0.1)`` means here."""
+
+    def __call__(cls, *arguments: Any, **named: Any) -> Any:
+        parameters = None
+        if arguments and isinstance(arguments[0], Iterable) and not isinstance(arguments[0], str):
+            parameters, arguments = list(arguments[0]), arguments[1:]
+        if "lr" in named:
+            named["learning_rate"] = named.pop("lr")
+        made = super().__call__(*arguments, **named)
+        if parameters is not None:
+            for x in parameters:
+                if not hasattr(x, "grad"):
+                    raise TypeError(
+                        f"{cls.__name__}: expected a learning rate, or parameters (Values) and "
+                        f"lr=, got {type(x).__name__} {x!r:.40} among them"
+                    )
+            made.parameters = parameters
+        return made
+
+    @property
+    def __signature__(cls) -> inspect.Signature:
+        import inspect  # asked for by editors and documentation alone
+
+        own = inspect.signature(cls.__init__)  # type: ignore[misc]
+        return own.replace(parameters=list(own.parameters.values())[1:])
+
+
+class Optimizer(metaclass=_BothForms):
     """Base class: the learning rate, the state of each parameter, and the step itself.
 
     A subclass defines ``update``, and ``initial``: the state of a parameter before the first step.
@@ -38,6 +69,7 @@ class Optimizer:
     epochs: int
 
     initial: State = ()
+    parameters: list[Any] | None = None  # those it was made with, in torch's form
 
     def __init__(self, learning_rate: float | Schedule, *, maximize: bool = False) -> None:
         if not isinstance(learning_rate, Schedule):
@@ -72,17 +104,49 @@ class Optimizer:
         """Return the learning rate of the step that follows ``steps`` more steps of this epoch."""
         return self.schedule(self.steps + steps if self.schedule.per == "step" else self.epochs)
 
-    def step(self, parameters: Iterable[Any]) -> None:
+    def _own(self, parameters: Iterable[Any] | None, method: str) -> list[Any]:
+        if parameters is not None:
+            return list(parameters)
+        if self.parameters is None:
+            raise TypeError(
+                f"{type(self).__name__}.{method}: give the parameters, as in "
+                f"optimizer.{method}(model.parameters()), or make the optimizer with them: "
+                f"{type(self).__name__}(model.parameters(), lr=0.1)"
+            )
+        return self.parameters
+
+    def zero_grad(self, parameters: Iterable[Any] | None = None) -> None:
+        """Set the gradients of the parameters to 0.
+
+        Args:
+            parameters: Those that the optimizer was made with, if ``None``.
+
+        Raises:
+            TypeError: If it was made without.
+
+        >>> from tinygrad_edu import Value
+        >>> from tinygrad_edu.optim import Adam
+        >>> w = Value(1.0)
+        >>> optimizer = Adam([w], lr=0.1)
+        >>> (w * w).backward(); optimizer.step(); optimizer.zero_grad()
+        >>> round(w.data, 6), w.grad
+        (0.9, 0.0)
+        """
+        for parameter in self._own(parameters, "zero_grad"):
+            parameter.grad = 0.0
+
+    def step(self, parameters: Iterable[Any] | None = None) -> None:
         """Move the parameters by one step, according to their ``.grad``.
 
         Args:
-            parameters: The same Values, in the same order, at each step.
+            parameters: The same Values, in the same order, at each step; those that the optimizer
+                was made with (``Adam(model.parameters(), lr=0.1)``), if ``None``.
 
         Raises:
             ValueError: If there are more or fewer of them than at the last step.
             FloatingPointError: If a parameter would become nan or infinite. All are then unchanged.
         """
-        moved = list(parameters)
+        moved = self._own(parameters, "step")
         before = self._state or [self.initial] * len(moved)
         if len(before) != len(moved):
             raise ValueError(
@@ -144,7 +208,7 @@ class Optimizer:
         self.steps, self.epochs, self._state = steps, epochs, states
 
     def __repr__(self) -> str:
-        counters = ("schedule", "steps", "epochs", "_state")
+        counters = ("schedule", "steps", "epochs", "_state", "parameters")
         constant = isinstance(self.schedule, Constant)
         shown = [f"{self.schedule.start:g}" if constant else repr(self.schedule)]
         for name, value in vars(self).items():

@@ -76,6 +76,22 @@ class Momentum(Optimizer):
         return parameter - learning_rate * velocity, (velocity,)
 
 
+class SGD(Momentum):
+    """Gradient descent with momentum 0 by default: torch's name, for programs that move in.
+
+    Whether it is stochastic is said by ``fit(batch=1)``, or by the rows that a loop of one's own
+    takes.
+
+    >>> SGD([], lr=0.1)
+    SGD(0.1, momentum=0.0)
+    """
+
+    def __init__(
+        self, learning_rate: float | Schedule, momentum: float = 0.0, *, maximize: bool = False
+    ) -> None:
+        super().__init__(learning_rate, momentum, maximize=maximize)
+
+
 class Nesterov(Momentum):
     """Momentum that looks ahead: ``w <- w - alpha * (g + momentum * v)`` with the new ``v``.
 

@@ -10,15 +10,17 @@ from __future__ import annotations
 import os
 import random
 import sys
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
 from contextlib import nullcontext, suppress
+from functools import wraps
 from numbers import Integral
 from time import perf_counter
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from tinygrad_edu._interrupts import EndsOnTermination
-from tinygrad_edu.engine.operation import to_float
+from tinygrad_edu.engine.operation import GraphWarning, to_float
 from tinygrad_edu.nn.initialization import Seed, random_source
 from tinygrad_edu.nn.loss import Loss, as_loss
 from tinygrad_edu.nn.module import Module
@@ -34,6 +36,46 @@ Criterion = Callable[[History], Any]
 Callback = Callable[[Any, History], Any]
 
 
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _tell_unreached(names: list[str]) -> None:
+    shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+    warnings.warn(
+        f"the loss does not depend on {shown}: no gradient has reached it, and no step changes it; "
+        "use it in the model, or leave it out",
+        GraphWarning,
+        stacklevel=3,
+    )
+
+
+# what other libraries call it, and what to write here
+_WORDS_HERE = {
+    "lr": "; write learning_rate=", "batch_size": "; write batch=", "optim": "; write optimizer=",
+    "criterion": "; write loss=", "n_epochs": "; write epochs=", "num_epochs": "; write epochs=",
+    "max_iter": "; write epochs=", "verbose": "; write progress=True", "steps": "; write epochs=",
+    "validation_data": "; write validation=(X, y)", "random_state": "; write seed=",
+    "shuffle": "; mini-batches (batch=m) are of shuffled rows",
+    "tol": "; write until=LossChange(tol)", "patience": "; write until=Patience(epochs)",
+    "callback": "; write callbacks=[callback]",
+    "weight_decay": "; write penalty=L2(strength), or optimizer=AdamW(...)",
+}  # fmt: skip
+
+
+def _names_the_words_here(function: Callable[P, R]) -> Callable[P, R]:
+    """Let an error about a keyword of another library say what to write here."""
+
+    @wraps(function)
+    def explained(*arguments: P.args, **named: P.kwargs) -> R:
+        for name in named.keys() & _WORDS_HERE.keys():
+            raise TypeError(f"{function.__name__}: there is no {name}={_WORDS_HERE[name]}")
+        return function(*arguments, **named)
+
+    return explained
+
+
+@_names_the_words_here
 def fit(
     model: Module,
     X: Any,
@@ -123,6 +165,11 @@ def fit(
     # 1. Everything is checked before anything changes.
     loss = as_loss(loss)
     problem = make_problem(model, X, y, loss, optimizer, learning_rate)
+    if len(problem.unreached) == len(problem.parameters) and penalty is None:
+        raise ValueError(
+            "loss: it depends on no parameter of the model, so no step would change anything; "
+            "compute it from the prediction, with Values (x.data and float(x) cut the graph)"
+        )
     problem.penalty, problem.clip_norm, problem.clip_value = penalty, clip_norm, clip_value
     for name, limit in (("clip_norm", clip_norm), ("clip_value", clip_value)):
         if limit is not None and not to_float(limit, name) > 0.0:
@@ -157,6 +204,8 @@ def fit(
                 problem.optimizer.end_epoch()
                 held = engine.evaluate(*held_out) if held_out else None
                 keeper.epoch_ends(measured, n, held, m, perf_counter() - started)
+                if len(history) == 1 and problem.unreached and penalty is None:
+                    _tell_unreached(problem.unreached)
                 if bar is not None:
                     bar.update()
                     bar.set_postfix_str(f"loss {history.loss[-1]:.4g}", refresh=False)

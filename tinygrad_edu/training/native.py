@@ -121,7 +121,7 @@ class CompiledEngine:
                 warnings.warn(
                     f"fit(compiled=True) trains eagerly, this cannot be compiled: {kind}{error}",
                     RuntimeWarning,
-                    stacklevel=4,
+                    stacklevel=5,
                 )
                 return None
             self._trainers[single] = trainer

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from tinygrad_edu.data import as_rows, as_targets
+from tinygrad_edu.engine.order import topological_order
+from tinygrad_edu.engine.value import Value
 from tinygrad_edu.nn.loss import Loss, predictor
 from tinygrad_edu.nn.module import Module
 from tinygrad_edu.optim import GradientAscent, GradientDescent, Optimizer, Schedule
@@ -36,6 +38,12 @@ class Problem:
     penalty: Callable[[Sequence[Any]], Any] | None = None
     clip_norm: float | None = None
     clip_value: float | None = None
+    unreached: list[str] = field(
+        default_factory=list
+    )  # parameters that no looked-at loss depends on
+
+
+_LOOKED_AT = 20  # rows at most; as a rule the first one reaches all parameters
 
 
 def make_problem(
@@ -70,8 +78,24 @@ def make_problem(
             f"optimizer: has been stepping {known} parameters, this model has {len(parameters)}; "
             "take a new one"
         )
-    rows, targets = checked(model, loss, X, y, "")
-    return Problem(model, parameters, rows, targets, loss, optimizer)
+    rows, targets, first = _checked(model, loss, X, y, "")
+    unreached = _unreached(model, loss, rows, targets, first)
+    return Problem(model, parameters, rows, targets, loss, optimizer, unreached=unreached)
+
+
+def _unreached(
+    model: Module, loss: Loss, rows: list[list[float]], targets: list[Any], first: Any
+) -> list[str]:
+    """Return the names of parameters that the losses of the first rows do not depend on."""
+    missing = {parameter: name for name, parameter in model.named_parameters()}
+    for i in range(min(len(rows), _LOOKED_AT)):
+        value = first if i == 0 else loss(predictor(model, loss)(rows[i]), targets[i])
+        if isinstance(value, Value):
+            for node in topological_order(value):
+                missing.pop(node, None)
+        if not missing:
+            break
+    return list(missing.values())
 
 
 def held_out_data(problem: Problem, validation: Any) -> tuple[list[list[float]], list[Any]]:
@@ -85,9 +109,18 @@ def checked(
     model: Module, loss: Loss, X: Any, y: Any, which: str
 ) -> tuple[list[list[float]], list[Any]]:
     """Return rows and targets that suit a model and a loss; ``which`` starts the error messages."""
+    rows, targets, _ = _checked(model, loss, X, y, which)
+    return rows, targets
+
+
+def _checked(
+    model: Module, loss: Loss, X: Any, y: Any, which: str
+) -> tuple[list[list[float]], list[Any], Any]:
+    """Do what ``checked`` does; return the loss of the first row, too."""
     rows = as_rows(X, width=getattr(model, "nin", None), name=f"{which}X")
     prediction = predictor(model, loss)(rows[0])  # tells how many outputs there are
     outputs = len(prediction) if isinstance(prediction, (list, tuple)) else 1
     targets = as_targets(y, loss.targets, len(rows), outputs, name=f"{which}y")
-    loss(prediction, targets[0])  # whatever is wrong with loss and model together, show it now
-    return rows, targets
+    # whatever is wrong with loss and model together, show it now
+    first = loss(prediction, targets[0])
+    return rows, targets, first
