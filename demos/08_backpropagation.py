@@ -120,11 +120,46 @@ def neuron(epochs: int = 200, folder: str | None = None) -> Value:
     return hidden[0]
 
 
+# %% [markdown]
+# ## By hand
+#
+# `backward()` is nothing but this: give the output the gradient 1, then let every node hand its
+# operands their share, outputs before what they were computed from. `step_back()` is one node's
+# part; in micrograd it is called `_backward()`. After each step the graph is drawn: the numbers below
+# the lines arrive one after the other, and at x and y, where two paths join, they grow.
+
+
+# %%
+def by_hand(folder: str | None = None) -> Value:
+    x, y, z = Value(2.0, "x"), Value(3.0, "y"), Value(4.0, "z")
+    h, i = x + y, x * y
+    g = h + i
+    f = g * z
+    for node, name in zip((f, g, h, i), "fghi"):
+        node.label = name
+    f.grad = 1.0
+    for step, node in enumerate((f, g, i, h), 1):
+        node.step_back()
+        print(
+            f"after {node.label} has passed its gradient on: df/dx = {x.grad:g}, df/dy = {y.grad:g}"
+        )
+        figure = draw(f, gradients=True, title=f"Step {step}")
+        place = FIGURES if folder is None else Path(folder)
+        place.mkdir(parents=True, exist_ok=True)
+        figure.save(place / f"08_by_hand_{step}.svg")
+        if in_notebook():
+            from IPython.display import display
+
+            display(figure)
+    return f
+
+
 # %%
 def main(epochs: int = 200, folder: str | None = None) -> None:
     """Draw the notes' Figures 1 and 2, and a neuron of a network trained on exclusive or."""
     figure_1(folder)
     figure_2(folder)
+    by_hand(folder)
     neuron(epochs, folder)
 
 
