@@ -125,8 +125,8 @@ def neuron(epochs: int = 200, folder: str | None = None) -> Value:
 #
 # `backward()` is nothing but this: give the output the gradient 1, then let every node hand its
 # operands their share, outputs before what they were computed from. `step_back()` is one node's
-# part; in micrograd it is called `_backward()`. After each step the graph is drawn: the numbers below
-# the lines arrive one after the other, and at x and y, where two paths join, they grow.
+# part; in micrograd it is called `_backward()`. After each step the graph is drawn: the numbers
+# below the lines arrive one after the other, and at x and y, where two paths join, they grow.
 
 
 # %%
