@@ -46,7 +46,10 @@ def test_every_row_is_a_function_and_every_unary_row_a_method() -> None:
 def test_every_row_documents_itself_and_survives_pickling() -> None:
     for op in ALL_OPS:
         assert op.doc
-        assert pickle.loads(pickle.dumps(op)) is op
+        found = pickle.loads(pickle.dumps(op))
+        assert (found.name, found.parameter) == (op.name, op.parameter)
+        # of rows with a captured constant, only the last few thousand are kept
+        assert found is op or op.parameter is not None
 
 
 @pytest.mark.parametrize("op", ALL_OPS, ids=op_id)

@@ -5,11 +5,11 @@ Nothing is translated by hand but the elementary functions (``pages/arithmetic.j
 done to them, so a page's derivatives are those of the table.
 
 >>> from tinygrad_edu.engine import ops
->>> print(operation_source(ops.tanh, 1))
+>>> print(operation_source(ops.exp, 1))
 {
-  name: "tanh", requires: "",
-  forward: (a) => tanh(a),
-  gradients: (y, a) => [1.0 - y * y],
+  name: "exp", requires: "",
+  forward: (a) => exp(a),
+  gradients: (y, a) => [y],
 }
 """
 
