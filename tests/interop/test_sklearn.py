@@ -236,3 +236,35 @@ def test_without_scikit_learn_the_extra_is_named(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setitem(sys.modules, "sklearn.base", None)
     with pytest.raises(ImportError, match=r'pip install "tinygrad_edu\[sklearn\]"'):
         importlib.import_module("tinygrad_edu.sklearn")
+
+
+# --- least squares on data as they come ---
+
+
+@pytest.mark.parametrize(
+    ("shift", "scale"),  # as far from 0 as leaves ten digits of what varies
+    [(0.0, 1e-6), (0.0, 1.0), (0.0, 1e7), (-3e6, 1e3), (-3e6, 1e7), (1.7e9, 1e7), (1e-3, 1e-6)],
+)
+@pytest.mark.parametrize("intercept", [True, False])
+def test_least_squares_is_as_good_as_scikit_learns_whatever_the_scale(
+    shift: float, scale: float, intercept: bool
+) -> None:
+    from sklearn import linear_model
+
+    generator = numpy.random.default_rng(3)
+    X = shift + scale * generator.normal(size=(30, 3))
+    y = X @ [1.0, -2.0, 0.5] + scale * generator.normal(size=30)
+    ours = LinearRegression(fit_intercept=intercept).fit(X, y)
+    theirs = linear_model.LinearRegression(fit_intercept=intercept).fit(X, y)
+    assert ours.score(X, y) == pytest.approx(theirs.score(X, y), abs=1e-9)
+
+
+def test_years_and_time_stamps() -> None:
+    X, y = [[1.7e9], [1.71e9], [1.72e9], [1.73e9]], [1.0, 3.0, 2.0, 4.0]
+    assert LinearRegression().fit(X, y).score(X, y) == pytest.approx(0.64)
+
+
+def test_a_search_that_ends_far_from_a_minimum_warns() -> None:
+    X, y = [[1.7e9], [1.71e9], [1.72e9], [1.73e9]], [1.0, 3.0, 2.0, 4.0]
+    with pytest.warns(ConvergenceWarning):
+        LinearRegression(optimizer="lbfgs").fit(X, y)
