@@ -335,3 +335,16 @@ def test_optimizers_and_schedules_describe_themselves() -> None:
     assert repr(Momentum(Cosine(0.1, steps=5))) == (
         "Momentum(Cosine(start=0.1, per='step', end=0.0, steps=5), momentum=0.9)"
     )
+
+
+def test_a_state_that_overflows_is_an_error_and_changes_nothing() -> None:
+    for optimizer in (Adam(0.1), RMSProp(0.1), AdaGrad(0.1)):
+        parameters = [Value(1.0), Value(2.0)]
+        parameters[0].grad, parameters[1].grad = 0.5, 1e200  # its square is no number any more
+        before = optimizer.state_dict()
+        with pytest.raises(
+            FloatingPointError, match=r"remembers of parameter 1 .* clip the gradient"
+        ):
+            optimizer.step(parameters)
+        assert [p.data for p in parameters] == [1.0, 2.0]
+        assert optimizer.state_dict() == before

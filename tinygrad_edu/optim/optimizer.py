@@ -144,7 +144,8 @@ class Optimizer(metaclass=_BothForms):
 
         Raises:
             ValueError: If there are more or fewer of them than at the last step.
-            FloatingPointError: If a parameter would become nan or infinite. All are then unchanged.
+            FloatingPointError: If a parameter, or what is remembered of it, would become nan or
+                infinite. All are then unchanged.
         """
         moved = self._own(parameters, "step")
         before = self._state or [self.initial] * len(moved)
@@ -157,7 +158,13 @@ class Optimizer(metaclass=_BothForms):
         sign = -1.0 if self.maximize else 1.0
         update = self.update
         after = [update(p.data, sign * p.grad, s, rate, number) for p, s in zip(moved, before)]
-        for i, (data, _) in enumerate(after):
+        for i, (data, state) in enumerate(after):
+            if not all(map(math.isfinite, state)):  # or the steps would be 0 from now on
+                raise FloatingPointError(
+                    f"{type(self).__name__}.step {number}: what it remembers of parameter {i} "
+                    f"would become {next(x for x in state if not math.isfinite(x))} (gradient "
+                    f"{moved[i].grad}): scale the loss or the data, or clip the gradient"
+                )
             if not math.isfinite(data):
                 raise FloatingPointError(
                     f"{type(self).__name__}.step {number}: parameter {i} would become {data} "
