@@ -202,7 +202,7 @@ def test_what_has_no_counterpart_here_is_refused() -> None:
         ([t.ReLU()], ValueError, r"module\[0\]: expected a Linear before ReLU"),
         ([t.Linear(2, 2), t.ReLU(), t.Tanh()], ValueError, r"module\[2\]: expected a Linear"),
         ([t.Linear(2, 3), t.Linear(2, 1)], ValueError, r"module\[1\]: expected 3 inputs.*got 2"),
-        ([t.Linear(2, 3), t.Dropout()], TypeError, r"module\[1\]: expected .* got Dropout"),
+        ([t.Linear(2, 3), t.Dropout()], TypeError, r"module\[1\]: Dropout draws"),
         ([t.Linear(2, 3), t.GELU()], TypeError, "got GELU"),
         ([t.Linear(2, 3), t.LogSoftmax(dim=1)], TypeError, "got LogSoftmax"),
         ([t.Linear(2, 3), t.ReLU(), t.Softmax(dim=1)], ValueError, "leave it out"),
@@ -279,3 +279,54 @@ def test_a_missing_library_is_named(
     with pytest.raises(ImportError, match=rf"pip install .*{library}"):
         to_torch(MLP(2, [1])) if library == "torch" else to_onnx(MLP(2, [1]), tmp_path / "f")
     assert os.listdir(tmp_path) == []
+
+
+# --- networks that are not what their classes say ---
+
+
+class _Doubled(torch.nn.Linear):
+    def forward(self, x: Any) -> Any:
+        return 2.0 * super().forward(x)
+
+
+class _Reversed(torch.nn.Sequential):
+    def forward(self, x: Any) -> Any:
+        return super().forward(-x)
+
+
+def _hooked() -> Any:
+    layer = torch.nn.Linear(2, 1)
+    layer.register_forward_hook(lambda module, given, found: found * 3.0)
+    return torch.nn.Sequential(layer)
+
+
+def _normed(how: Any) -> Any:
+    return torch.nn.Sequential(how(torch.nn.Linear(2, 1)))
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: _Doubled(2, 1), "_Doubled is a class of its own"),
+        (lambda: torch.nn.Sequential(torch.nn.Sequential(_Doubled(2, 1))), r"\[0\].*_Doubled"),
+        (lambda: _Reversed(torch.nn.Linear(2, 1)), "_Reversed is a class of its own"),
+        (_hooked, "has hooks"),
+        (lambda: _normed(torch.nn.utils.parametrizations.weight_norm), "class of its own"),
+        (lambda: _normed(torch.nn.utils.parametrizations.spectral_norm), "class of its own"),
+        (lambda: torch.nn.Sequential(torch.nn.Linear(2, 1), torch.nn.Dropout(0.5)), "module.eval"),
+    ],
+)
+def test_what_may_compute_something_else_is_refused(make: Any, message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        from_torch(make())
+
+
+def test_dropout_at_rest_is_the_identity() -> None:
+    network = torch.nn.Sequential(
+        torch.nn.Dropout(0.3), torch.nn.Linear(2, 3), torch.nn.Tanh(), torch.nn.Dropout(0.5),
+        torch.nn.Linear(3, 1),
+    ).double().eval()  # fmt: skip
+    model = from_torch(network)
+    x = [0.3, -0.7]
+    expected = network(torch.tensor(x, dtype=torch.float64)).item()
+    assert model(x).data == pytest.approx(expected, rel=1e-14)

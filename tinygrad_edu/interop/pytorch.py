@@ -76,7 +76,8 @@ def from_torch(module: Any) -> Any:
     Args:
         module: A ``Linear``, or a ``Sequential`` (nested ones are flattened) of ``Linear`` layers,
             each followed by at most one of ``ReLU``, ``LeakyReLU``, ``Sigmoid``, ``Tanh``,
-            ``Softplus`` and ``Identity``; and whatever ``to_torch`` returns.
+            ``Softplus`` and ``Identity``, with ``Dropout`` in eval mode anywhere; and whatever
+            ``to_torch`` returns. Exactly these classes, without hooks or parametrizations.
 
     Returns:
         An ``MLP``. A single linear layer becomes the notes' model of that form:
@@ -150,6 +151,13 @@ def _model_of(
     return nn.MLP(nin, nouts, activations, **options)
 
 
+def _part_classes(torch: Any) -> tuple[type, ...]:
+    """Return the classes that a network to be read may be made of."""
+    nn = torch.nn
+    return (nn.Sequential, nn.Linear, nn.ReLU, nn.LeakyReLU, nn.Sigmoid, nn.Tanh, nn.Softplus,
+            nn.Softmax, nn.Identity, nn.Dropout, *_own_modules())  # fmt: skip
+
+
 def _activation(torch: Any, part: Any, where: str) -> Activation:
     if isinstance(part, torch.nn.LeakyReLU):
         slope = part.negative_slope
@@ -172,7 +180,30 @@ def _activation(torch: Any, part: Any, where: str) -> Activation:
 
 
 def _flat(torch: Any, module: Any, name: str) -> Iterator[tuple[str, Any]]:
-    """Yield the parts of nested Sequentials with their names."""
+    """Yield the parts of nested Sequentials with their names; a Dropout at rest is no part.
+
+    Raises:
+        TypeError: For what could compute something else than its class says: a subclass, a module
+            with hooks or parametrizations, a Dropout in training mode.
+    """
+    kind = type(module)
+    known = kind in _own_modules() or getattr(torch.nn, kind.__name__, None) is kind
+    if not known and isinstance(module, _part_classes(torch)):
+        raise TypeError(
+            f"{name}: {kind.__name__} is a class of its own (a subclass, or parametrized), which "
+            "may compute something else than the layer it is made from; use layers of torch.nn"
+        )
+    hooks = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+    if any(getattr(module, hook, None) for hook in hooks):
+        raise TypeError(
+            f"{name}: {kind.__name__} has hooks, which may change what it computes; remove them"
+        )
+    if kind is torch.nn.Dropout:
+        if module.training and module.p > 0.0:
+            raise TypeError(
+                f"{name}: Dropout draws random numbers in training mode; call module.eval() first"
+            )
+        return
     if isinstance(module, torch.nn.Sequential):
         for key, part in module._modules.items():
             yield from _flat(torch, part, f"{name}[{key}]")
