@@ -123,7 +123,10 @@ def check_steps(open_page: OpenPage, name: str, widths: dict[int, int]) -> None:
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), (name, width)
 
 
-@pytest.mark.parametrize("name", GRAPHS)
+SOME = ["figure 2", "x * x", "x + x + x", "softmax", "mlp", "division", "random 3"]
+
+
+@pytest.mark.parametrize("name", SOME)
 def test_nothing_covers_a_number_or_a_circle_at_any_step(open_page: OpenPage, name: str) -> None:
     check_steps(open_page, name, {375: 7, 1280: 1, 1920: 7})
 
