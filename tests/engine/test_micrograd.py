@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from types import SimpleNamespace
 from typing import Any
@@ -57,3 +58,33 @@ def test_same_numbers_as_micrograd(program: Any) -> None:
     ours, theirs = program(OURS), program(MICROGRAD)
     assert len(ours) == len(theirs)
     assert ours == pytest.approx(theirs, rel=1e-11, abs=1e-13)
+
+
+def demonstration(lib: Any) -> list[float]:
+    """The package's own demonstration: two moons, seed 1337, its own constructor and draw order."""
+    random.seed(1337)
+    points = random.Random(0)
+    xs, ys = [], []
+    for i in range(40):
+        angle, label = math.pi * i / 39, 1 if i % 2 else -1
+        xs.append([math.cos(angle) * label + (label < 0), math.sin(angle) * label + 0.3])
+        xs[-1] = [v + points.gauss(0.0, 0.1) for v in xs[-1]]
+        ys.append(label)
+    model = lib.nn.MLP(2, [16, 16, 1])
+    losses = []
+    for k in range(6):
+        scores = [model(list(map(lib.Value, x))) for x in xs]
+        hinge = [(1 + -y * score).relu() for y, score in zip(ys, scores)]
+        total = sum(hinge) * (1.0 / len(hinge)) + 1e-4 * sum(p * p for p in model.parameters())
+        model.zero_grad()
+        total.backward()
+        for p in model.parameters():
+            p.data -= (1.0 - 0.9 * k / 100) * p.grad
+        losses.append(total.data)
+    return losses
+
+
+def test_the_demonstrations_losses_come_out() -> None:
+    ours, theirs = demonstration(OURS), demonstration(MICROGRAD)
+    assert ours[0] == pytest.approx(theirs[0], rel=1e-14)
+    assert ours == pytest.approx(theirs, rel=1e-9)

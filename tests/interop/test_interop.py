@@ -330,3 +330,10 @@ def test_dropout_at_rest_is_the_identity() -> None:
     x = [0.3, -0.7]
     expected = network(torch.tensor(x, dtype=torch.float64)).item()
     assert model(x).data == pytest.approx(expected, rel=1e-14)
+
+
+def test_a_forward_set_on_one_layer_is_refused() -> None:
+    layer = torch.nn.Linear(2, 1)
+    layer.forward = lambda x: x.sum(-1, keepdim=True)
+    with pytest.raises(TypeError, match="a forward of its own was set on this Linear"):
+        from_torch(torch.nn.Sequential(layer))

@@ -20,8 +20,9 @@ from tinygrad_edu import Value, grad
 from tinygrad_edu.engine import functional as F
 from tinygrad_edu.engine.ops import TABLE
 from tinygrad_edu.engine.value import Constant, topological_order
-from tinygrad_edu.nn import MLP, Layer, Module, MultiLayerPerceptron, Neuron
+from tinygrad_edu.nn import MLP, Layer, Module, MultiLayerPerceptron, Neuron, squared_error
 from tinygrad_edu.nn.initialization import INITIALIZATIONS, initial_weight
+from tinygrad_edu.training import fit
 
 
 def random_rows(n: int, width: int, seed: int) -> list[list[float]]:
@@ -398,3 +399,43 @@ def test_training_by_hand_equals_torch_loss_by_loss() -> None:
         theirs.backward()
         optimizer.step()
         assert total.data == pytest.approx(theirs.item(), rel=1e-11)
+
+
+# --- neurons of the user's own ---
+
+
+class _InMicrogradsStyle(Neuron):
+    def __call__(self, x: Any) -> Any:
+        act = sum((w * v for w, v in zip(self.w, x)), self.b)
+        return act.relu() * 2 - (1.5 / (act.exp() + 1)).tanh()
+
+
+class _WithFunctions(Neuron):
+    def __call__(self, x: Any) -> Any:
+        return F.dot(self.w, list(x), self.b).tanh() ** 2 + F.exp(-abs(self.b)).sigmoid()
+
+
+class _Net(Module):
+    def __init__(self) -> None:
+        self.hidden = [_InMicrogradsStyle(2, seed=i) for i in range(3)]
+        self.output = _WithFunctions(3, seed=9)
+
+    def __call__(self, x: Any) -> Any:
+        return self.output([neuron(x) for neuron in self.hidden])
+
+
+@pytest.mark.parametrize(
+    "make", [lambda: _InMicrogradsStyle(2, seed=1), lambda: _WithFunctions(2, seed=1), _Net]
+)
+def test_models_with_code_of_the_users_own_compute_with_numbers(make: Any) -> None:
+    model = make()
+    found = model.numbers()([0.5, -2.0])
+    assert isinstance(found, float)
+    assert found == model([0.5, -2.0]).data
+    history = fit(model, [[0.0, 1.0], [1.0, 1.0]], [1.0, 0.0], loss=squared_error, epochs=2,
+                  validation=([[1.0, 0.0]], [0.5]))  # fmt: skip
+    assert len(history.validation_loss) == 2
+
+
+def test_ordinary_models_compute_with_plain_floats() -> None:
+    assert type(MLP(2, [3, 1], seed=0).numbers().layers[0].neurons[0].w[0]) is float

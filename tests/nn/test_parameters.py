@@ -108,7 +108,7 @@ def test_all_who_ask_for_parameters_find_the_same(name: str, tmp_path: Any) -> N
     assert (model(1.0).data, moved(1.0).data) == (
         model.numbers()(1.0), model.with_parameters([p.data for p in new])(1.0),
     )  # fmt: skip
-    assert type(model.numbers()(1.0)) is float
+    assert isinstance(model.numbers()(1.0), float)
     assert model.parameters() == found
     # compile
     value, (by_model, by_x) = compile(lambda m, x: m(x)).value_and_grad(model, 2.0)

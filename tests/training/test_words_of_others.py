@@ -104,3 +104,11 @@ def test_a_parameter_replaced_by_what_was_computed_from_it_is_told() -> None:
         neuron.w = [w - 0.1 * w.grad for w in neuron.w]
     with pytest.warns(GraphWarning, match="b was a parameter"):
         neuron.b = neuron.b - 0.1 * neuron.b.grad
+
+
+def test_weight_decay_and_names_of_optimizers() -> None:
+    with pytest.raises(TypeError, match=r"SGD: there is no weight_decay=; write fit\(penalty=L2"):
+        SGD([Value(1.0)], lr=0.1, weight_decay=0.1)
+    for wrong in ("adam", Adam):
+        with pytest.raises(TypeError, match=r"import one from tinygrad_edu\.optim"):
+            fit(MLP(1, [1], seed=0), X, Y, loss=squared_error, optimizer=wrong)  # type: ignore[arg-type]

@@ -193,6 +193,10 @@ def _flat(torch: Any, module: Any, name: str) -> Iterator[tuple[str, Any]]:
             f"{name}: {kind.__name__} is a class of its own (a subclass, or parametrized), which "
             "may compute something else than the layer it is made from; use layers of torch.nn"
         )
+    if "forward" in vars(module):
+        raise TypeError(
+            f"{name}: a forward of its own was set on this {kind.__name__}; use layers of torch.nn"
+        )
     hooks = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
     if any(getattr(module, hook, None) for hook in hooks):
         raise TypeError(

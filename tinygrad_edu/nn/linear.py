@@ -147,7 +147,10 @@ class SoftmaxRegression(Layer):
     def logits(self, x: Any) -> list[Any]:
         """Return ``w_k . f(x) + b_k`` for each class k: their softmax are the probabilities."""
         inputs = _features_of(x, self)
-        return [neuron._sum(inputs) for neuron in self.neurons]
+        return [
+            neuron._sum(inputs) if type(neuron).__call__ is Neuron.__call__ else neuron(inputs)
+            for neuron in self.neurons
+        ]
 
     def __call__(self, x: Any) -> list[Any]:
         return functional.softmax(self.logits(x))

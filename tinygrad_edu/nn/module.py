@@ -27,6 +27,7 @@ from tinygrad_edu.nn.parameters import (
     replaced,
     walk,
 )
+from tinygrad_edu.nn.plain import Plain
 
 
 class Module(Searched):
@@ -146,12 +147,17 @@ class Module(Searched):
     def numbers(self) -> Any:
         """Return a copy that computes with the parameters' present numbers and records no graph.
 
+        Where a module has a ``__call__`` of the user's own, the numbers have the methods of Values
+        (``act.relu()``), and are floats all the same.
+
         >>> from tinygrad_edu.nn import Neuron
         >>> Neuron(2, initialization="zeros").numbers()([10.0, 20.0])
         0.0
         """
         everything = [item for _, _, item in walk(self) if is_parameter(item)]
-        return replaced(self, {id(parameter): as_float(parameter) for parameter in everything})
+        own = any(_has_own_call(module) for module in self.modules())
+        number = (lambda p: Plain(as_float(p))) if own else as_float
+        return replaced(self, {id(parameter): number(parameter) for parameter in everything})
 
     def expand(self) -> Any:
         """Return a copy with the same parameters whose neurons record single ``+`` and ``*`` nodes.
@@ -235,3 +241,9 @@ def _matched(name: str, held: Any, saved: Any) -> list[tuple[Any, float]]:
     return [
         (parameter, to_float(number, f"load_state_dict: {name}")) for parameter, number in pairs
     ]
+
+
+def _has_own_call(module: Module) -> bool:
+    """Is ``module`` called by code from outside this package?"""
+    call = getattr(type(module), "__call__", None)  # noqa: B004
+    return not getattr(call, "__module__", "").startswith("tinygrad_edu.")

@@ -26,6 +26,11 @@ class _BothForms(type):
         parameters = None
         if arguments and isinstance(arguments[0], Iterable) and not isinstance(arguments[0], str):
             parameters, arguments = list(arguments[0]), arguments[1:]
+        if "weight_decay" in named and "weight_decay" not in cls.__signature__.parameters:
+            raise TypeError(
+                f"{cls.__name__}: there is no weight_decay=; write fit(penalty=L2(strength)), or "
+                "take AdamW"
+            )
         if "lr" in named:
             named["learning_rate"] = named.pop("lr")
         made = super().__call__(*arguments, **named)

@@ -66,7 +66,11 @@ def make_problem(
     elif learning_rate is not None:
         raise ValueError("learning_rate: expected it in the optimizer, or no optimizer")
     elif not isinstance(optimizer, Optimizer):
-        raise TypeError(f"optimizer: expected an Optimizer, got {type(optimizer).__name__}")
+        hint = "; import one from tinygrad_edu.optim, such as Adam(0.01)"
+        raise TypeError(
+            f"optimizer: expected an Optimizer, got {type(optimizer).__name__}"
+            f"{hint if isinstance(optimizer, (str, type)) else ''}"
+        )
     if optimizer.maximize != loss.maximize:
         wanted = "be maximized" if loss.maximize else "be minimized"
         raise ValueError(
