@@ -567,16 +567,18 @@ class Compiled(Generic[R]):
         wanted: tuple[Any, ...],
         rows: tuple[int, ...],
         lanes: int,
+        exact: bool = False,
     ) -> Variant:
-        key = (question, shapes, wanted, rows)
+        key = (question, shapes, wanted, rows, exact)
         variant = self._variants.get(key)
         if variant is None:
             with self._lock:
                 variant = self._variants.get(key)
                 if variant is None:
                     variant = Variant(
-                        self.function, question, shapes, wanted, rows, lanes, self.strict
-                    )
+                        self.function, question, shapes, wanted, rows, lanes, self.strict,
+                        exact=exact,
+                    )  # fmt: skip
                     self._variants[key] = variant
         return variant
 
@@ -595,6 +597,9 @@ class Compiled(Generic[R]):
 
     def _run(self, variant: Variant, args: tuple[Any, ...]) -> Any:
         numbers = variant.kernel.run(self._write(variant, args)).copy()
+        if variant.inexact and _any_nan(numbers):
+            exact = self._exactly(variant)
+            numbers = exact.kernel.run(self._write(exact, args)).copy()
         if self.check:
             self._finite(numbers)
         return numbers
@@ -606,9 +611,19 @@ class Compiled(Generic[R]):
             raise ValueError(f"threads: expected a whole number from 1, got {threads!r}")
         threads = int(threads)
         out, sums = variant.kernel.run_rows(self._write(variant, args), matrices, threads)
+        if variant.inexact and (_any_nan(sums) or _any_nan(out.ravel())):
+            exact = self._exactly(variant)
+            out, sums = exact.kernel.run_rows(self._write(exact, args), matrices, threads)
         if self.check:
             self._finite(out)
         return out, sums
+
+    def _exactly(self, variant: Variant) -> Variant:
+        """Return the variant in which the derivatives of what was not chosen cannot make a nan."""
+        rows, lanes = variant.row_positions, native.native_lanes() if variant.row_positions else 1
+        return self._found(
+            variant.question, variant.shapes, variant.wanted, rows, lanes, exact=True
+        )
 
     def _finite(self, numbers: Any) -> None:
         import numpy
@@ -620,6 +635,10 @@ class Compiled(Generic[R]):
                 f"{self.__name__}: result number {first} is {numbers[first]}; the eager function "
                 "says which operation it comes from"
             )
+
+
+def _any_nan(numbers: Any) -> bool:
+    return bool((numbers != numbers).any())
 
 
 def _ready(x: Any) -> bool:

@@ -236,7 +236,7 @@ def export(
             kernels.append(_Portable(request, lanes, width))
             return kernels[0]
 
-        variant = Variant(function, question, taken, wanted, rows, lanes, strict, make)
+        variant = Variant(function, question, taken, wanted, rows, lanes, strict, make, exact=True)
         c_name = name if question == "value" else f"{name}_{question}"
         parts.append(kernels[0].function(c_name))
         helpers.update(kernels[0].helpers)

@@ -43,8 +43,11 @@ class Variant:
         lanes: How many rows are computed together.
         strict: See ``compile``.
         make_kernel: What becomes of the lowered program; export makes files instead of a kernel.
+        exact: Whether derivatives of what was not chosen are left out even where they are infinite
+            or nan. It costs selections, so it is asked for where a result came out as nan.
 
     Attributes:
+        inexact: Whether such derivatives can make a nan of a result.
         kernel: The native code.
         shapes, row_positions: As given.
         wanted: As given.
@@ -69,6 +72,7 @@ class Variant:
         lanes: int,
         strict: bool,
         make_kernel: Callable[[Request, int], Kernel] = Kernel,
+        exact: bool = False,
     ) -> None:
         started = time.perf_counter()
         self.question = question
@@ -78,6 +82,7 @@ class Variant:
         self.name: Any | str = getattr(function, "__name__", "function")
         # 1. Run the function on symbols.
         program, leaves, result = _run_on_symbols(function, shapes, question)
+        program.exact = exact
         self._program = program
         self.outputs, found = outputs_of(result, f"{self.name}: result")
         nodes = [x.index if type(x) is Symbol else program.node_of(x, "result") for x in found]
@@ -95,6 +100,7 @@ class Variant:
             inputs += [program.node_of(w, "wrt")] if captured else [s.index for s in leaves[w]]
         self.compressed: Compressed | None = None
         each, sums = self._derivatives(nodes, inputs, vector)
+        self.inexact: bool = program.masked and not exact
         # 3. Lower it and compile it.
         self.captured: list[Value] = list(program.captured)
         places = _places(shapes, row_positions, len(program.inputs))

@@ -3,12 +3,18 @@
 The table's local-gradient rules run on symbols, so a gradient is more program: it can be
 differentiated again, which is all there is to Hessians. (The notes, section 'The Backpropagation
 Algorithm': visit the nodes from the last to the first, and add up what the readers hand back.)
+
+**Choice.** What ``where``, ``max`` and their like did not choose gets an upstream gradient of 0 and
+hands on 0 times its partial derivatives: exactly nothing, unless one of them is infinite or nan.
+Programs as a rule run without a thought of that; where a result comes out as nan, they are traced
+again as ``exact``: then every share behind a choice is selected, not multiplied away.
 """
 
 from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
+from math import isfinite
 
 from tinygrad_edu.compiler.trace.program import Program
 from tinygrad_edu.compiler.trace.symbol import Symbol
@@ -23,6 +29,7 @@ def gradients(program: Program, output: int, inputs: Sequence[int]) -> list[int]
     that merely turn out to be 0 at run time do count (``0 * inf`` is nan, as in the engine).
     """
     between = _between(program, output, inputs)
+    choice = Choice(program)
     rows, codes, starts, flat = program.rows, program.codes, program.starts, program.operands
     add, mul = program.add, ops.mul
     shares: dict[int, list[float | int]] = {output: [1.0]}  # floats are numbers, ints are nodes
@@ -39,6 +46,7 @@ def gradients(program: Program, output: int, inputs: Sequence[int]) -> list[int]
         if op is None:
             continue
         operands = flat[starts[node] : starts[node + 1]]
+        behind = choice.of(node)
         for operand, partial in zip(operands, partials_of(program, op, node, operands)):
             if not between[operand]:
                 continue
@@ -47,13 +55,89 @@ def gradients(program: Program, output: int, inputs: Sequence[int]) -> list[int]
                     continue
                 if partial == 1.0:
                     shares.setdefault(operand, []).append(upstream)
+                    choice.pass_on(operand, behind)
                     continue
             if type(upstream) is int and type(partial) is int:
                 share: float | int = add(mul, [upstream, partial])
             else:
                 share = product(program, upstream, partial)
+            if op.chooses or behind is not None:
+                share = choice.select(op, operand, behind, share, partial)
+            else:
+                choice.pass_on(operand, None)
             shares.setdefault(operand, []).append(share)
     return [node_for(program, found.get(node, 0.0)) for node in inputs]
+
+
+class Choice:
+    """On which conditions gradients arrive at nodes, for programs that are ``exact``.
+
+    A condition is a node, true if it is not 0; ``None`` is: always. Other programs only learn
+    whether there was a choice at all.
+    """
+
+    __slots__ = ("exact", "program", "readers")
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.exact = program.exact
+        self.readers: dict[int, set[int | None]] = {}
+
+    def of(self, node: int) -> int | None:
+        """Return the condition on which a gradient arrives at ``node``; its readers are through."""
+        conditions = self.readers.pop(node, None)
+        if conditions is None or None in conditions:
+            return None
+        program = self.program
+        found, *others = sorted(x for x in conditions if x is not None)
+        for other in others:
+            found = program.add(ops.where, [found, program.constant(1.0), other])
+        return found
+
+    def pass_on(self, operand: int, condition: int | None) -> None:
+        """Note that ``operand`` gets a share on this condition."""
+        if self.exact:
+            self.readers.setdefault(operand, set()).add(condition)
+
+    def select(
+        self, op: Op, operand: int, behind: int | None, share: float | int, partial: float | int
+    ) -> float | int:
+        """Return the share of an operand of ``op``, or 0.0 where the operand was not chosen.
+
+        Args:
+            op: What handed it back.
+            operand: Whose share it is.
+            behind: On which condition a gradient arrived at ``op``.
+            share: The product of upstream gradient and partial derivative.
+            partial: The partial derivative.
+        """
+        program = self.program
+        condition = behind
+        if op.chooses and type(partial) is int and partial not in program.constants:
+            program.masked = True
+            if self.exact:
+                none = program.constant(0.0)
+                condition = (
+                    partial if behind is None else program.add(ops.where, [behind, partial, none])
+                )
+        self.pass_on(operand, condition)
+        if condition is None or type(share) is float or self._finite(partial):
+            return share
+        return program.add(ops.where, [condition, share, program.constant(0.0)])
+
+    def chosen(self, share: float | int, partial: float | int) -> float | int:
+        """Return what an operand of a choice hands on in forward mode; 0.0 if it was not chosen."""
+        program = self.program
+        if type(partial) is float or partial in program.constants or type(share) is float:
+            return share
+        program.masked = True
+        if not self.exact:
+            return share
+        return program.add(ops.where, [int(partial), share, program.constant(0.0)])
+
+    def _finite(self, partial: float | int) -> bool:
+        number = partial if type(partial) is float else self.program.constants.get(int(partial))
+        return number is not None and isfinite(number)
 
 
 def partials_of(program: Program, op: Op, node: int, operands: array[int]) -> Sequence[float | int]:

@@ -30,6 +30,9 @@ class Program:
             are inputs, read anew at each call.
         interior: Values with a history whose operations were recorded, too, with their nodes;
             ``None`` where that is an error.
+        exact: Whether derivatives leave out what was not chosen even where it is infinite or nan
+            (0 times that is nan); it takes a selection for each such operation.
+        masked: Whether there was something to leave out.
     """
 
     __slots__ = (
@@ -39,8 +42,10 @@ class Program:
         "captured",
         "codes",
         "constants",
+        "exact",
         "inputs",
         "interior",
+        "masked",
         "operands",
         "rows",
         "starts",
@@ -57,6 +62,8 @@ class Program:
         self._constant_nodes: dict[Any, int] = {}
         self.captured: dict[Value, int] = {}
         self.interior: dict[Value, int] | None = None
+        self.exact = False
+        self.masked = False
         self._seen: dict[int, int] = {}
 
     def __len__(self) -> int:

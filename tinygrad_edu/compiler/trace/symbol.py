@@ -88,7 +88,13 @@ class Symbol(Operators):
             else _foreign(self.program, x, None)
             for x in inputs
         ]
-        program, found = self.program, self.differentiate(self.program, self.index, nodes)
+        # What the function makes of gradients may hide a nan, so here nothing unchosen gets in.
+        program, before = self.program, self.program.exact
+        program.exact = True
+        try:
+            found = self.differentiate(program, self.index, nodes)
+        finally:
+            program.exact = before
         if not create_graph:
             found = [x if x in program.constants else program.add(PLAIN, [x]) for x in found]
         return [Symbol(program, node) for node in found]

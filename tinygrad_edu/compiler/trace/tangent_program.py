@@ -9,7 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from tinygrad_edu.compiler.trace.gradient_program import add_up, node_for, partials_of, product
+from tinygrad_edu.compiler.trace.gradient_program import (
+    Choice,
+    add_up,
+    node_for,
+    partials_of,
+    product,
+)
 from tinygrad_edu.compiler.trace.program import Program
 
 Number = float | int  # floats are numbers, ints are nodes
@@ -31,6 +37,7 @@ class ForwardMode:
         self._order = _between(program, inputs, outputs)
         # node -> (operand, partial) for what can hand a tangent on
         self._steps: list[tuple[int, list[tuple[int, Number]]]] = []
+        self._choice = Choice(program)
         active = set(inputs)
         for node in self._order:
             op = program.op(node)
@@ -53,8 +60,12 @@ class ForwardMode:
         program = self.program
         found: dict[int, Number] = dict(direction)
         for node, terms in self._steps:
+            op = program.op(node)
+            assert op is not None
             shares = [
                 product(program, found[operand], partial)
+                if not op.chooses
+                else self._choice.chosen(product(program, found[operand], partial), partial)
                 for operand, partial in terms
                 if operand in found
             ]
