@@ -179,6 +179,8 @@ def test_check_fails_for_a_planted_fault(run: Any, monkeypatch: pytest.MonkeyPat
         (("draw", "x", "x=1", "y=2"), "'y' is no input of the formula; its inputs are x"),
         (("draw", "x", "x"), "expected NAME=NUMBER, got 'x'"),
         (("draw", "x", "x=one"), "x: expected a number, got 'one'"),
+        (("explain", "x", "x=1e400"), "x: 1e400 is too large for a float"),
+        (("explain", "1e400*x", "x=1"), "the number is too large for a float"),
         (("draw", "x", "x=1", "x=2"), "two values for 'x'"),
         (("draw", "x", "=1"), "expected NAME=NUMBER"),
         (("draw", "x", "x=1", "--colour"), "unknown option or argument '--colour'"),

@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from math import isinf
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 if TYPE_CHECKING:
@@ -82,6 +83,8 @@ def read_formula(arguments: Namespace) -> tuple[Expression, dict[str, float]]:
             values[name] = float(number)
         except ValueError:
             raise UsageError(f"{name[:60]}: expected a number, got {number[:60]!a}") from None
+        if isinf(values[name]) and any(map(str.isdigit, number)):  # as in formulas; inf is inf
+            raise UsageError(f"{name[:60]}: {number[:60]} is too large for a float")
     expression.check(values)
     return expression, values
 

@@ -200,6 +200,31 @@ def test_noise_is_not_taken_for_a_derivative() -> None:
         check_gradients(lambda x: x + 1e-3 * rng.random(), [1.0])
 
 
+@pytest.mark.parametrize("rate", [1e5, 1e6, 1e7, 1e8])
+@pytest.mark.parametrize("x", [1.0, 3.0, -0.3])
+def test_fast_oscillations_are_seen_at_fine_steps(rate: float, x: float) -> None:
+    assert check_gradients(lambda x: (rate * x).sin(), [x]).ok
+    wrong = _planted("sin", lambda y, a: (1.01 * math.cos(a),))
+    with pytest.raises(GradientError):
+        check_gradients(lambda x: wrong(rate * x), [x])
+
+
+@pytest.mark.parametrize("rate", [1e11, 1e12])
+@pytest.mark.parametrize("x", [1.0, 3.0, -0.3])
+def test_where_no_step_is_fine_enough_the_check_cannot_tell(rate: float, x: float) -> None:
+    for order in (1, 2):
+        report = check_gradients(lambda x: (rate * x).sin(), [x], order=order, raises=False)
+        assert report.failures
+        assert {row.problem.split(":")[0] for row in report.failures} == {"cannot tell"}
+
+
+@pytest.mark.parametrize("name", ["tanh", "sigmoid", "softplus", "erf"])
+def test_right_rules_pass_where_they_flatten_out(name: str) -> None:
+    op = ops.TABLE[name]
+    for i in range(60):
+        assert check_gradients(lambda x: op(x), [0.2 * i], order=2).ok
+
+
 def test_what_the_function_raises_at_the_inputs_comes_through() -> None:
     with pytest.raises(ValueError, match="operand > 0"):
         check_gradients(lambda x: x.log(), [-1.0])

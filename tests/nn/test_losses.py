@@ -7,6 +7,7 @@ import pickle
 import random
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -15,6 +16,7 @@ from sklearn.metrics import confusion_matrix as sklearn_confusion_matrix
 from torch_twin import tensor
 
 from tinygrad_edu import Value, fit, grad
+from tinygrad_edu.compiler import compile
 from tinygrad_edu.engine import functional as F
 from tinygrad_edu.nn import (
     L2,
@@ -31,6 +33,7 @@ from tinygrad_edu.nn import (
     log_likelihood,
     log_loss,
     logistic_loss,
+    losses,
     mean_squared_error,
     negative_log_likelihood,
     probability_of,
@@ -160,6 +163,33 @@ def data(n: int, width: int, classes: int, seed: int) -> tuple[list[list[float]]
     source = random.Random(seed)
     rows = [[source.gauss(0.0, 1.0) for _ in range(width)] for _ in range(n)]
     return rows, [source.randrange(classes) for _ in range(n)]
+
+
+_K_OUTPUTS = ["log_loss", "cross_entropy", "log_likelihood", "negative_log_likelihood", "hinge"]
+
+
+@pytest.mark.parametrize("name", _K_OUTPUTS)
+@pytest.mark.parametrize(
+    "outputs", [[0.2, 0.8], [1.0, 0.0], [0.0, 1.0], [0.0, -math.inf], [1e17, 1e17]]
+)
+def test_a_one_hot_target_gives_what_the_class_gives(name: str, outputs: list[float]) -> None:
+    """Also where a probability is 0, or a logit infinite, that the target gives no weight."""
+    loss = getattr(losses, name)
+
+    def asked(target: Any) -> Any:
+        values = [Value(x) for x in outputs]
+        try:
+            loss(values, target).backward()
+        except ValueError as error:
+            return str(error)
+        return loss(values, target).data, [x.grad for x in values]
+
+    for k in (0, 1):
+        one_hot = [float(j == k) for j in (0, 1)]
+        assert asked(k) == asked(one_hot)
+        by_class = compile(lambda p, k=k: loss(p, k)).value_and_grad(outputs)
+        by_weights = compile(loss).value_and_grad(outputs, one_hot, wrt=0)
+        np.testing.assert_array_equal([by_class[0], *by_class[1]], [by_weights[0], *by_weights[1]])
 
 
 def test_gradient_of_the_logistic_l2_loss_is_that_of_the_notes() -> None:

@@ -3,7 +3,8 @@
 Central differences ``(f(x + h) - f(x - h)) / 2h`` are taken at ``h``, ``h/2`` and ``h/4`` and
 extrapolated to ``h = 0`` (Richardson, 1911). How far two extrapolations disagree, plus the rounding
 of the function values, bounds the error. Steps start at a size that suits the input and shrink
-until the caller is content, which deals with inputs near the edge of a domain or near a kink.
+until the caller is content, which deals with inputs near the edge of a domain or near a kink, and
+further where the estimates contradict each other.
 """
 
 from __future__ import annotations
@@ -59,13 +60,26 @@ def differentiate(
     6.0
     """
     tried: list[list[Estimate]] = [[] for _ in centre]
-    for h in _steps(point[column]):
+    steps = _steps(point[column])
+    finest = min(steps, default=0.0)
+    for h in (*steps, *(finest * 8.0**-k for k in (1, 2, 3))):
+        if h < finest and (all(map(_close, tried)) or h <= 1000.0 * math.ulp(point[column])):
+            break  # smaller steps than usual are for what varies on a scale far below 1
         for estimates, new in zip(tried, _estimates(outputs, point, centre, column, h)):
             if new is not None:
                 estimates.append(new)
         if settled(tried):
             break
     return tried
+
+
+def _close(tried: list[Estimate]) -> bool:
+    """Is the best of the estimates known to three digits, or 0 but for rounding, or are there none?"""
+    if not tried:
+        return True
+    found = best(tried)
+    known = found.uncertainty <= 1e-3 * abs(found.slope) or found.spread <= found.rounding
+    return known or bool(found.singular and not noisy(tried))
 
 
 def _steps(x: float) -> list[float]:
@@ -97,6 +111,21 @@ def best(tried: list[Estimate]) -> Estimate:
         elif new.uncertainty < found.uncertainty and (agree or not close):
             found = new  # what contradicts a good estimate is noise that agrees with itself
     return found
+
+
+def noisy(tried: list[Estimate]) -> bool:
+    """Say whether differences tell nothing: the smaller the step, the less certain they are.
+
+    So it is where a function varies on a scale far below the steps (``sin(1e8 * x)``): rounding
+    does not explain it, and no step is small enough to see a slope. At a jump, or where the slope
+    is infinite, differences grow as well, but all of them the same way.
+    """
+    finest = min(tried, key=lambda estimate: estimate.step)
+    coarser = [estimate for estimate in tried if estimate.step > finest.step]
+    grows = any(finest.spread >= estimate.spread for estimate in coarser)
+    same_way = len({estimate.slope > 0.0 for estimate in tried}) == 1
+    sharp = bool(finest.singular) and same_way
+    return grows and not sharp and finest.spread > 8.0 * finest.rounding
 
 
 def _estimates(

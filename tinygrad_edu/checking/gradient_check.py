@@ -16,7 +16,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tinygrad_edu.checking.finite_differences import Estimate, Outputs, best, differentiate
+from tinygrad_edu.checking.finite_differences import (
+    Estimate,
+    Outputs,
+    best,
+    differentiate,
+    noisy,
+)
 from tinygrad_edu.engine.gradient import grad
 from tinygrad_edu.engine.number import as_float
 from tinygrad_edu.engine.operation import Node, to_float
@@ -198,14 +204,13 @@ class _Settings:
     def allowed(self, analytic: float, numeric: float) -> float:
         return self.atol + self.rtol * max(abs(analytic), abs(numeric))
 
-    def settled(self, tried: list[Estimate], analytic: float) -> bool:
+    def settled(self, tried: list[Estimate]) -> bool:
         """Is the best estimate so far much better than the tolerance asks for?"""
         if not tried:
             return False
         found = best(tried)
-        return not found.singular and found.uncertainty <= 0.05 * self.allowed(
-            analytic, found.slope
-        )
+        allowed = self.allowed(found.slope, found.slope)  # a wrong slope may be far too large
+        return not found.singular and found.uncertainty <= 0.05 * allowed
 
 
 # --- the function and its inputs ------------------------------------------------------------------
@@ -313,11 +318,9 @@ def _rows(
     rows: list[list[GradientRow]] = [[] for _ in centre]
     for column, (name, x) in enumerate(zip(problem.names, problem.point)):
         slopes = [row[column] for row in analytic]
-
-        def settled(tried: list[list[Estimate]], slopes: list[float] = slopes) -> bool:
-            return all(map(settings.settled, tried, slopes))
-
-        tried = differentiate(outputs, problem.point, centre, column, settled)
+        tried = differentiate(
+            outputs, problem.point, centre, column, lambda t: all(map(settings.settled, t))
+        )
         for i, (prefix, slope) in enumerate(zip(prefixes, slopes)):
             rows[i].append(_judge((*prefix, name), x, centre[i], slope, tried[i], settings))
     return [row for output in rows for row in output]
@@ -343,6 +346,8 @@ def _judge(
     problem = ""
     if not math.isfinite(analytic):
         problem = "the analytic derivative is not finite"
+    elif noisy(tried) and not abs(analytic - found.slope) <= tolerance:
+        problem = "cannot tell: differences at smaller and smaller steps do not settle"
     elif found.singular == "jump":
         problem = "a jump, or an infinite slope: there is no derivative"
     elif found.singular:
@@ -353,5 +358,5 @@ def _judge(
     elif abs(analytic - found.slope) > tolerance:
         problem = "wrong"
     elif found.spread > max(settings.atol, 1e-3 * slope, 1e-3 * variation, 8.0 * found.rounding):
-        problem = f"finite differences do not settle (+-{found.uncertainty:.1g})"
+        problem = f"cannot tell: finite differences do not settle (+-{found.uncertainty:.1g})"
     return GradientRow(inputs, x, analytic, found.slope, found.uncertainty, tolerance, problem)

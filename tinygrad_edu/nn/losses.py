@@ -23,11 +23,28 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from tinygrad_edu.engine import functional, ops
+from tinygrad_edu.engine.operation import Node
 from tinygrad_edu.nn.loss import Loss
 
 
 def _several(prediction: Any) -> bool:
     return isinstance(prediction, (list, tuple))
+
+
+def _expected(target: Sequence[Any], numbers: Sequence[Any], of: Any = None) -> Any:
+    """Return sum_k t_k of(x_k), where a weight of 0 counts for nothing: x_k may be infinite.
+
+    So a one-hot target gives what the index of its class gives.
+    """
+    if not any(isinstance(t, Node) for t in target):
+        kept = [(t, x) for t, x in zip(target, numbers) if t != 0.0]
+        numbers = [x if of is None else of(x) for _, x in kept]
+        return functional.dot([t for t, _ in kept], numbers) if kept else 0.0
+    if of is ops.log:
+        return functional.sum([ops.xlogy(t, x) for t, x in zip(target, numbers)])
+    return functional.sum(
+        [functional.where(ops.equal(t, 0.0), 0.0, t * x) for t, x in zip(target, numbers)]
+    )
 
 
 def _square(x: Any) -> Any:
@@ -58,7 +75,7 @@ def _log_likelihood(logits: Any, target: Any) -> Any:
     if not _several(logits):
         return ops.log_sigmoid(functional.where(functional.greater(target, 0.0), logits, -logits))
     if _several(target):  # sum_k t_k log p_k
-        return functional.dot(target, functional.log_softmax(logits))
+        return _expected(target, functional.log_softmax(logits))
     logits = ops.less_the_largest(logits)
     return functional.take(logits, target) - functional.logsumexp(logits)
 
@@ -68,7 +85,7 @@ def _cross_entropy(logits: Any, target: Any) -> Any:
     if not _several(logits):
         return ops.softplus(functional.where(functional.greater(target, 0.0), -logits, logits))
     if _several(target):
-        return -functional.dot(target, functional.log_softmax(logits))
+        return -_expected(target, functional.log_softmax(logits))
     logits = ops.less_the_largest(logits)
     return functional.logsumexp(logits) - functional.take(logits, target)
 
@@ -128,7 +145,7 @@ def _product(factors: Sequence[Any]) -> Any:
 def _log_loss(probabilities: Any, target: Any) -> Any:
     """-log P(y | x; w), given probabilities; of logits, cross_entropy is the stable way."""
     if _several(probabilities) and _several(target):
-        return -functional.dot(target, [ops.log(p) for p in probabilities])
+        return -_expected(target, probabilities, ops.log)
     return -ops.log(probability_of(probabilities, target))
 
 
@@ -137,7 +154,7 @@ def _hinge(scores: Any, target: Any) -> Any:
     if not _several(scores):
         margin = functional.where(functional.greater(target, 0.0), scores, -scores)
         return ops.relu(1.0 - margin)
-    true = functional.dot(target, scores) if _several(target) else functional.take(scores, target)
+    true = _expected(target, scores) if _several(target) else functional.take(scores, target)
     terms = [ops.relu(1.0 + s - true) for s in scores]
     return (functional.sum(terms) - 1.0) / len(scores)  # the true class itself adds relu(1) = 1
 

@@ -118,12 +118,14 @@ class Choice:
             if self.exact:
                 none = program.constant(0.0)
                 condition = (
-                    partial if behind is None else program.add(ops.where, [behind, partial, none])
+                    partial
+                    if behind is None
+                    else program.add(ops.where, [behind, int(partial), none])
                 )
         self.pass_on(operand, condition)
         if condition is None or type(share) is float or self._finite(partial):
             return share
-        return program.add(ops.where, [condition, share, program.constant(0.0)])
+        return program.add(ops.where, [int(condition), share, program.constant(0.0)])
 
     def chosen(self, share: float | int, partial: float | int) -> float | int:
         """Return what an operand of a choice hands on in forward mode; 0.0 if it was not chosen."""
@@ -133,7 +135,7 @@ class Choice:
         program.masked = True
         if not self.exact:
             return share
-        return program.add(ops.where, [int(partial), share, program.constant(0.0)])
+        return program.add(ops.where, [int(partial), int(share), program.constant(0.0)])
 
     def _finite(self, partial: float | int) -> bool:
         number = partial if type(partial) is float else self.program.constants.get(int(partial))
