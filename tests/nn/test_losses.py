@@ -186,10 +186,11 @@ def test_a_one_hot_target_gives_what_the_class_gives(name: str, outputs: list[fl
 
     for k in (0, 1):
         one_hot = [float(j == k) for j in (0, 1)]
-        assert asked(k) == asked(one_hot)
-        by_class = compile(lambda p, k=k: loss(p, k)).value_and_grad(outputs)
-        by_weights = compile(loss).value_and_grad(outputs, one_hot, wrt=0)
-        np.testing.assert_array_equal([by_class[0], *by_class[1]], [by_weights[0], *by_weights[1]])
+        by_class, by_weights = repr(asked(k)), repr(asked(one_hot))  # nan is nan here
+        assert by_class.replace("-0.0", "0.0") == by_weights.replace("-0.0", "0.0")
+        a, slopes_a = compile(lambda p, k=k: loss(p, k)).value_and_grad(outputs)
+        b, slopes_b = compile(loss).value_and_grad(outputs, one_hot, wrt=0)
+        np.testing.assert_array_equal([a, *slopes_a], [b, *slopes_b])
 
 
 def test_gradient_of_the_logistic_l2_loss_is_that_of_the_notes() -> None:

@@ -74,7 +74,7 @@ def differentiate(
 
 
 def _close(tried: list[Estimate]) -> bool:
-    """Is the best of the estimates known to three digits, or 0 but for rounding, or are there none?"""
+    """Is the best estimate known to three digits, or 0 but for rounding, or is there none?"""
     if not tried:
         return True
     found = best(tried)
