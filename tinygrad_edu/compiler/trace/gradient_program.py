@@ -125,7 +125,7 @@ class Choice:
         self.pass_on(operand, condition)
         if condition is None or type(share) is float or self._finite(partial):
             return share
-        return program.add(ops.where, [int(condition), share, program.constant(0.0)])
+        return program.add(ops.where, [int(condition), int(share), program.constant(0.0)])
 
     def chosen(self, share: float | int, partial: float | int) -> float | int:
         """Return what an operand of a choice hands on in forward mode; 0.0 if it was not chosen."""
