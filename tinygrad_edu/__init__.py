@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from tinygrad_edu.drawing import explain as explain
     from tinygrad_edu.drawing import step_through as step_through
     from tinygrad_edu.drawing.pages.train_page import train_page as train_page
+    from tinygrad_edu.drawing.pages.worksheet import worksheet as worksheet
     from tinygrad_edu.formula.expression import parse as parse
     from tinygrad_edu.interop import from_torch as from_torch
     from tinygrad_edu.interop import minimize as minimize
@@ -66,6 +67,7 @@ _LAZY = {
     "to_onnx": "tinygrad_edu.interop",
     "to_torch": "tinygrad_edu.interop",
     "train_page": "tinygrad_edu.drawing",
+    "worksheet": "tinygrad_edu.drawing",
 }
 _ROOMS = {
     "checking", "compiler", "data", "drawing", "engine", "expression", "formula", "grading",

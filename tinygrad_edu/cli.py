@@ -286,7 +286,7 @@ def _configure_step(parser: ArgumentParser) -> None:
     add_formula(parser)
     parser.add_argument(
         "-o", "--output", metavar="FILE", default="step.html",
-        help="write the page to FILE (default: step.html)",
+        help="write the page to FILE (default: step.html); .pdf: slides; .gif, .mp4: a film",
     )  # fmt: skip
     parser.add_argument(
         "--depth", metavar="N", type=int, help="show only the last N operations deep"
@@ -299,7 +299,8 @@ def _step(arguments: Namespace) -> int:
     expression, values = read_formula(arguments)
     page = step_through(expression.build(values).output, depth=arguments.depth)
     page.save(arguments.output)
-    print(f"wrote {arguments.output}: open it in a browser")
+    browser = arguments.output.lower().endswith((".html", ".htm"))
+    print(f"wrote {arguments.output}{': open it in a browser' if browser else ''}")
     return 0
 
 

@@ -18,6 +18,7 @@ from tinygrad_edu.drawing.figures.network import draw_network
 from tinygrad_edu.drawing.pages.page import Page
 from tinygrad_edu.drawing.pages.step_page import step_through
 from tinygrad_edu.drawing.pages.train_page import train_page
+from tinygrad_edu.drawing.pages.worksheet import worksheet
 from tinygrad_edu.drawing.plots import (
     plot_activations,
     plot_boundary,
@@ -48,4 +49,5 @@ __all__ = [
     "plot_surface",
     "step_through",
     "train_page",
+    "worksheet",
 ]

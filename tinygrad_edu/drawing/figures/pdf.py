@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from unicodedata import bidirectional, category
 from xml.etree import ElementTree
@@ -22,11 +22,12 @@ _INHERITED = ("fill", "stroke", "stroke-width", "stroke-dasharray", "font-size",
 _RASTER_SCALE = 8.0  # pixels per point for text that the font lacks
 
 
-def render_pdf(svg: str) -> bytes:
-    """Return SVG text as a PDF document of one page, with the fonts inside.
+def render_pdf(svg: str | Sequence[str]) -> bytes:
+    """Return SVG text as a PDF document of one page, or several as one of several pages.
 
-    Text that the font has no letters for, or that runs from right to left, is put in as a small
-    image, drawn as for PNG files.
+    The fonts are inside; title and subject are those of the first page. Text that the font has no
+    letters for, or that runs from right to left, is put in as a small image, drawn as for PNG
+    files.
 
     Raises:
         ValueError: If the SVG holds an element that this module does not know.
@@ -38,8 +39,7 @@ def render_pdf(svg: str) -> bytes:
     except ImportError as error:
         raise ImportError('PDF files need reportlab: pip install "tinygrad_edu[pdf]"') from error
 
-    root = ElementTree.fromstring(svg)
-    width, height = float(root.attrib["width"]), float(root.attrib["height"])
+    pages = [ElementTree.fromstring(page) for page in ([svg] if isinstance(svg, str) else svg)]
     fonts = {
         style: TTFont(f"tinygrad_edu {style}", path)
         for style, path in (("normal", REGULAR_FONT), ("italic", ITALIC_FONT))
@@ -50,27 +50,58 @@ def render_pdf(svg: str) -> bytes:
     # invariant: no date inside, so the same figure gives the same file
     canvas = Canvas(
         file,
-        pagesize=(width, height),
+        pagesize=_size(pages[0]),
         invariant=True,
         initialFontName=fonts["normal"].fontName,
     )
-    canvas.setTitle(root.findtext(f"{_SVG}title") or "")
-    canvas.setSubject(root.findtext(f"{_SVG}desc") or "")
-    canvas.translate(0.0, height)
+    canvas.setTitle(pages[0].findtext(f"{_SVG}title") or "")
+    canvas.setSubject(pages[0].findtext(f"{_SVG}desc") or "")
+    for page in pages:
+        canvas.setPageSize(_size(page))
+        _draw_page(canvas, page, fonts)
+        canvas.showPage()
+    canvas.save()
+    return file.getvalue()
+
+
+def _size(root: ElementTree.Element) -> tuple[float, float]:
+    return float(root.attrib["width"]), float(root.attrib["height"])
+
+
+def _draw_page(canvas: Any, root: ElementTree.Element, fonts: Mapping[str, Any]) -> None:
+    canvas.translate(0.0, _size(root)[1])
     canvas.scale(1.0, -1.0)  # y points down, as in SVG
-    stack: list[tuple[ElementTree.Element, Mapping[str, str]]] = [(root, {"fill": "#000000"})]
+    # None: what was moved or scaled ends here
+    stack: list[tuple[ElementTree.Element, Mapping[str, str]] | None]
+    stack = [(root, {"fill": "#000000"})]
     while stack:
-        element, inherited = stack.pop()
+        item = stack.pop()
+        if item is None:
+            canvas.restoreState()
+            continue
+        element, inherited = item
         style = {**inherited, **{k: v for k, v in element.items() if k in _INHERITED}}
         tag = element.tag.removeprefix(_SVG)
         if tag in ("svg", "g"):
+            if "transform" in element.attrib:
+                _transform(canvas, element.attrib["transform"])
+                stack.append(None)
             stack += [(child, style) for child in reversed(element)]
         elif tag == "text":
             _draw_text(canvas, element, style, fonts)
         elif tag not in ("title", "desc"):
             _draw_shape(canvas, tag, element, style)
-    canvas.save()
-    return file.getvalue()
+
+
+def _transform(canvas: Any, text: str) -> None:
+    """Begin a part of a page that is moved and scaled: ``translate(x,y) scale(s)``."""
+    match = re.fullmatch(r"translate\((-?[\d.]+),(-?[\d.]+)\) scale\(([\d.]+)\)", text)
+    if match is None:
+        raise ValueError(f"PDF files of a figure with transform={text!r}: not supported")
+    x, y, scale = map(float, match.groups())
+    canvas.saveState()
+    canvas.translate(x, y)
+    canvas.scale(scale, scale)
 
 
 def _draw_shape(

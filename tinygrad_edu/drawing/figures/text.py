@@ -15,7 +15,7 @@ LINE_HEIGHT = 1.2  # of the font size
 
 # Widths in units of the font size; char_width() tells those of other characters.
 _WIDTHS = (
-    (0.41, " .,:;'|!ijl\u00ad"),
+    (0.41, " .,:;'|!ijl·\u00ad"),
     (0.50, '()[]"/\\ftrI-`'),
     (0.65, "0123456789acesvxyz{}"),
     (1.04, "mMW@%—…æœÆŒw©®¼½¾"),

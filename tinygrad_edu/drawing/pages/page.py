@@ -73,20 +73,23 @@ def make_page(name: str, title: str, *, data: Any, scripts: list[str], **parts: 
     """
     script = "\n".join(["", page_file("player.js"), *scripts, page_file(f"{name}.js")])
     digest = hashlib.sha256(script.encode("utf-8")).digest()
-    filled = _fill(
-        page_file(f"{name}.html"),
-        {
-            **parts,
-            "version": __version__,
-            "hash": f"sha256-{base64.b64encode(digest).decode('ascii')}",
-            "title": html.escape(title),
-            "style": page_file("common.css") + page_file(f"{name}.css"),
-            "controls": page_file("controls.html"),
-            "data": _json(data),
-            "script": script,
-        },
+    filled = fill_template(
+        name,
+        html.escape(title),
+        page_file("common.css") + page_file(f"{name}.css"),
+        **parts,
+        hash=f"sha256-{base64.b64encode(digest).decode('ascii')}",
+        controls=page_file("controls.html"),
+        data=_json(data),
+        script=script,
     )
     return Page(filled, title)
+
+
+def fill_template(name: str, title: str, style: str, **parts: str) -> str:
+    """Fill ``pages/<name>.html``; all parts are HTML."""
+    parts = {**parts, "version": __version__, "title": title, "style": style}
+    return _fill(page_file(f"{name}.html"), parts)
 
 
 def _json(data: Any) -> str:

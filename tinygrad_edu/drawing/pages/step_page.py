@@ -11,26 +11,82 @@ from __future__ import annotations
 
 import html
 import math
+import os
 from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
-from tinygrad_edu.drawing.figures.diagram import Diagram
-from tinygrad_edu.drawing.figures.graph import drawn_nodes, graph_diagram
-from tinygrad_edu.drawing.figures.layout import place
+from tinygrad_edu._files import write_atomically
+from tinygrad_edu.drawing.figures.figure import Figure
 from tinygrad_edu.drawing.figures.svg import svg_text
+from tinygrad_edu.drawing.pages.course import ROOM, Course, on_paper
 from tinygrad_edu.drawing.pages.javascript import (
     JavaScript,
     operation_key,
     operations_source,
 )
 from tinygrad_edu.drawing.pages.page import Page, make_page, page_file
+from tinygrad_edu.drawing.pages.slides import gif_of, mp4_of, pdf_of, slides
 from tinygrad_edu.drawing.words.chain_rule import ChainRule, Term
 from tinygrad_edu.drawing.words.explanation import MOST_TERMS, Writer, is_number_node, one_line
 from tinygrad_edu.drawing.words.notation import PRODUCT, TextFormula
-from tinygrad_edu.engine.value import Constant, Value
+from tinygrad_edu.engine.value import Value
 
-_ROOM = 8  # characters that a number has room for in the figure, whatever it is changed to
-_COLUMN_GAP, _ROW_GAP = 1.3, 0.5  # inches in the figure: products are written on its links
+
+class StepPage(Page):
+    """What ``step_through`` returns: the page, and the same steps as slides and as a film.
+
+    Attributes:
+        slides: One figure (16:9) for each step; each can be saved as SVG, PNG and PDF.
+
+    >>> x = Value(3.0, "x")
+    >>> page = step_through(x * x)
+    >>> page
+    <page about f = x * x, ... KB>
+    >>> len(page.slides)
+    6
+    """
+
+    def __init__(self, html: str, title: str, course: Course) -> None:
+        super().__init__(html, title)
+        self._course = course
+
+    @cached_property
+    def slides(self) -> list[Figure]:
+        return slides(self._course)
+
+    def save(self, path: str | os.PathLike[str], *, seconds: float = 1.5) -> None:
+        """Write the page to ``path``, or its steps, one after the other.
+
+        Args:
+            path: ``.html`` or ``.htm`` for the page; ``.pdf`` for a slide for each step (needs the
+                extra ``[pdf]``); ``.gif`` and ``.mp4`` for a film of 1280 x 720 pixels (they need
+                the extra ``[film]``).
+            seconds: How long a film shows each step; the last one three times as long.
+
+        Raises:
+            ValueError: If the suffix is another one, or ``seconds`` is not between 0.02 and 60;
+                nothing is written.
+            ImportError: If a package is missing; the message names the extra.
+            OSError: If the file cannot be written; an old file stays as it was.
+        """
+        suffix = Path(path).suffix.lower()
+        if suffix in (".html", ".htm"):
+            super().save(path)
+            return
+        if suffix not in (".pdf", ".gif", ".mp4"):
+            raise ValueError(
+                f"{os.fspath(path)!r}: a page is saved as .html, its steps as .pdf (slides), .gif "
+                "or .mp4"
+            )
+        if not 0.02 <= seconds <= 60.0:  # a nan is not, either
+            raise ValueError(f"seconds: expected a number from 0.02 to 60, got {seconds!r}")
+        if suffix == ".pdf":
+            content = pdf_of(self.slides)
+        else:
+            content = (gif_of if suffix == ".gif" else mp4_of)(self.slides, seconds)
+        write_atomically(path, content)
 
 
 def step_through(
@@ -40,7 +96,7 @@ def step_through(
     max_nodes: int = 500,
     title: str = "",
     compact: bool = False,
-) -> Page:
+) -> StepPage:
     """Make a page that steps through the forward and the backward pass of a graph.
 
     Step, play, scrub, use the arrow keys, choose a line of the derivation or a node; change an
@@ -62,7 +118,9 @@ def step_through(
     address keeps step and inputs (``page.html#step=12&in:x=2.5``), so that a link shows a moment.
 
     Returns:
-        The page: ``.save("page.html")``, ``.html``, or let a notebook show it.
+        The page: ``.save("page.html")``, ``.html``, or let a notebook show it. ``.slides`` are the
+        steps as figures; ``.save("steps.pdf")`` writes them as slides, ``.save("steps.gif")`` and
+        ``.save("steps.mp4")`` as a film.
 
     Raises:
         TypeError: If ``output`` is not a Value.
@@ -74,25 +132,15 @@ def step_through(
     >>> "df/dx = df/dg · dg/dx = 4 · 1 = 4" in page.html
     True
     """
-    if not isinstance(output, Value):
-        raise TypeError(
-            f"step_through: expected a Value, got {type(output).__name__} {output!r:.60}"
-        )
-    copy = _copy(output, depth, max_nodes)
-    rule = ChainRule(copy)
-    for node, name in zip(rule.nodes, rule.names):
-        if not is_number_node(node):
-            node.label = name
-    copy.backward()  # for the figure; this graph is our own
-    writer = Writer(rule, TextFormula)
-    title = title or writer.title() or copy.label
-    diagram = graph_diagram(copy, gradients=True, title=title, max_nodes=max_nodes)
-    svg, width, height = _figure(diagram)
-    shown = title.replace(" * ", " · ")
+    course = Course(output, "step_through", depth=depth, max_nodes=max_nodes, title=title)
+    rule, writer, layout = course.rule, course.writer, course.layout
+    description = "The numbers of this graph are in the list of steps."
+    svg = svg_text(replace(layout, diagram=replace(layout.diagram, description=description)))
+    shown = course.title.replace(" * ", " · ")
     page = make_page(
         "step",
         f"{shown} – step by step",
-        data=_data(rule, writer, width, height),
+        data=_data(rule, writer, layout.width, layout.height),
         scripts=[
             page_file("arithmetic.js"),
             operations_source(rule.nodes),
@@ -101,73 +149,14 @@ def step_through(
         kind="compact" if compact else "full",
         heading=html.escape(shown),
         svg=svg,
-        width=f"{width:.0f}",
-        height=f"{height:.0f}",
+        width=f"{layout.width:.0f}",
+        height=f"{layout.height:.0f}",
         derivation=_derivation(rule, writer),
     )
-    return Page(page.html, title)
-
-
-# --- the graph ---
-
-
-def _copy(output: Value, depth: int | None, max_nodes: int) -> Value:
-    """Copy the graph down to ``depth``; what lies deeper is cut off.
-
-    Raises:
-        ValueError: If the copy would have more than ``max_nodes`` nodes.
-    """
-    nodes, cut = drawn_nodes(output, depth)
-    if len(nodes) > max_nodes:
-        fitting = _deepest(output, max_nodes)
-        raise ValueError(
-            f"the graph has {len(nodes):,} nodes, more than max_nodes={max_nodes:,}, too many "
-            f"to step through one by one: pass depth={fitting} for a page of the last operations "
-            "alone, make a page of an interior node, or raise max_nodes"
-        )
-    copies: dict[Value, Value] = {}
-    for node in nodes:
-        if node.op is None or node in cut:
-            kind = Constant if isinstance(node, Constant) else Value
-            copies[node] = kind(node.data, node.label)
-        else:
-            copies[node] = Value.record(node.op, tuple(copies[x] for x in node.operands))
-            copies[node].label = node.label
-    return copies[output]
-
-
-def _deepest(output: Value, max_nodes: int) -> int:
-    """The largest depth at which the graph has at most ``max_nodes`` nodes."""
-    seen = {output}
-    frontier, depth = [output], 0
-    while frontier:
-        operands = (x for node in frontier for x in node.operands if x not in seen)
-        frontier = list(dict.fromkeys(operands))
-        seen.update(frontier)
-        if len(seen) > max_nodes:
-            break
-        depth += 1
-    return depth
+    return StepPage(page.html, course.title, course)
 
 
 # --- the parts of the page ---
-
-
-def _figure(diagram: Diagram) -> tuple[str, float, float]:
-    """Lay the figure out with room for other numbers, and draw it with those it has."""
-    wide = "8" * _ROOM
-
-    def widened(text: str) -> str:
-        return wide if len(text) < _ROOM else text
-
-    nodes = tuple(
-        node if node.above is None else replace(node, above=widened(node.above))
-        for node in diagram.nodes
-    )
-    layout = place(replace(diagram, nodes=nodes, column_gap=_COLUMN_GAP, row_gap=_ROW_GAP))
-    description = "The numbers of this graph are in the list of steps."
-    svg = svg_text(replace(layout, diagram=replace(diagram, description=description)))
-    return svg, layout.width, layout.height
 
 
 def _derivation(rule: ChainRule, writer: Writer) -> str:
@@ -181,7 +170,7 @@ def _derivation(rule: ChainRule, writer: Writer) -> str:
     for heading, rows in (("Forward pass", forward), ("Backward pass", backward)):
         parts.append(f"<h3>{heading}</h3>\n<ol>")
         for name, i, sides in rows:
-            text = html.escape(one_line(sides).replace(" * ", " · ").replace("-", "−"))
+            text = html.escape(on_paper(one_line(sides)))
             button = f'<button class="equation" data-pass="{name}" data-node="{i}">'
             parts.append(f"<li>{button}{text}</button></li>")
         parts.append("</ol>")
@@ -215,7 +204,7 @@ def _data(rule: ChainRule, writer: Writer, width: float, height: float) -> dict[
         "terms": terms,
         "backward": rule.backward,
         "most_terms": MOST_TERMS,
-        "room": _ROOM,
+        "room": ROOM,
         "width": width,
         "height": height,
     }

@@ -372,33 +372,42 @@ class Writer:
         """``df/dx``."""
         return self.formula.derivative(self.name(-1).text, self.name(i).text)
 
-    def backward(self, i: int) -> list[str]:
+    def backward(self, i: int, count: int | None = None) -> list[str]:
+        """The gradient's line; with ``count`` as it is when so many of its terms have arrived."""
         rule, last = self.rule, len(self.rule.nodes) - 1
         left = self.gradient_name(i)
         if i == last:
             return [left, "1"]
         terms = rule.terms[i]
-        first = terms[0]
         total = self.formula.number(rule.gradients[i]).text
-        if len(terms) == 1 and first.child == last:  # df/dg, where f is computed from g
+        if len(terms) == 1 and terms[0].child == last:  # df/dg, where f is computed from g
+            first = terms[0]
             return [left, self.operation_derivative(i, first), self.rule_text(first), total]
-        shown = terms if len(terms) <= MOST_TERMS else [*terms[: MOST_TERMS - 1], terms[-1]]
-        letters, products, shares = [], [], []
-        for term in shown:
+        arrived = terms if count is None else terms[:count]
+        letters = [self.term(i, term) for term in self._shown(terms)]
+        products, shares = [], []
+        for term in self._shown(arrived):
             local = self.formula.number(term.local)
-            sign = SIGNED if term is first else PRODUCT  # a minus may start a sum, not follow a +
-            letters.append(self.term(i, term))
+            # a minus may start a sum, not follow a +
+            sign = SIGNED if term is terms[0] else PRODUCT
             if term.child == last:
                 products.append(local.at(sign))
             else:
                 factor = self.formula.number(term.upstream).at(sign)
                 products.append(factor + self.formula.times + local.at(POWER))
             shares.append(self.formula.number(term.share).text)
-        if len(shown) < len(terms):
-            for sides in (letters, products, shares):
+        for sides, number in ((letters, terms), (products, arrived), (shares, arrived)):
+            if len(sides) < len(number):
                 sides.insert(-1, self.formula.ellipsis)
+        if len(arrived) < len(terms):
+            products.append(self.formula.ellipsis)
+            return [left, " + ".join(letters), " + ".join(products)]
         sums = " + ".join(shares).replace("+ -", "- ") if len(terms) > 1 else ""
         return [left, " + ".join(letters), " + ".join(products), sums, total]
+
+    def _shown(self, terms: Sequence[Term]) -> Sequence[Term]:
+        """The terms that are written out of a long sum."""
+        return terms if len(terms) <= MOST_TERMS else [*terms[: MOST_TERMS - 1], terms[-1]]
 
 
 def is_number_node(node: Value) -> bool:
