@@ -128,6 +128,8 @@ class Record:
         checks: The checks that count, in the order in which they are best read.
         advice: What works and could be better: ``passed`` is False where there is something to say.
         message: Why it could not be graded, in sentences; empty for ``passed`` and ``failed``.
+        key: What the record depends on, as a hash: the submission's content and the options. What
+            has the same key need not be graded again.
 
     >>> check = CheckRecord("chain rule", "chain rule", False, "b.grad is 3", got={"b.grad": 3.0})
     >>> record = Record("ada.py", "failed", 0.9, 1.5, LoadedAs("Scalar"), (check,))
@@ -143,6 +145,7 @@ class Record:
     checks: tuple[CheckRecord, ...] = ()
     advice: tuple[CheckRecord, ...] = ()
     message: str = ""
+    key: str = ""
 
     def __post_init__(self) -> None:
         if self.verdict not in VERDICTS:
@@ -173,6 +176,7 @@ class Record:
             "checks": [check.to_dict() for check in self.checks],
             "advice": [check.to_dict() for check in self.advice],
             "message": self.message,
+            "key": self.key,
         }
 
     @classmethod
