@@ -92,6 +92,7 @@ from tinygrad_edu.engine.functional import pow as pow
 from tinygrad_edu.engine.functional import radians as radians
 from tinygrad_edu.engine.functional import relu as relu
 from tinygrad_edu.engine.functional import round as round
+from tinygrad_edu.engine.functional import scan as scan
 from tinygrad_edu.engine.functional import sigmoid as sigmoid
 from tinygrad_edu.engine.functional import sigmoid_slope as sigmoid_slope
 from tinygrad_edu.engine.functional import sign as sign
@@ -196,6 +197,7 @@ __all__ = [
     "radians",
     "relu",
     "save",
+    "scan",
     "sigmoid",
     "sigmoid_slope",
     "sign",

@@ -152,7 +152,8 @@ def _function(name: str) -> str:
         return _overloads(
             name, doc, [(f"values: Numbers[{v}], index: {i}", result) for v, i, result in kinds]
         )
-    return f"def {name}{signature}:\n{doc}    ...\n"  # as it stands
+    written = str(signature).replace("'", "")  # annotations are text there
+    return f"def {name}{written}:\n{doc}    ...\n"  # as it stands
 
 
 def functional_stub() -> str:
@@ -160,7 +161,7 @@ def functional_stub() -> str:
     names = sorted(functional.__all__)
     return (
         _HEAD
-        + "from collections.abc import Iterable\n"
+        + "from collections.abc import Callable, Iterable\n"
         + "from typing import Any, overload\n\n"
         + "from tinygrad_edu.engine._signatures import Number, Numbers, Operand\n"
         + "from tinygrad_edu.engine.operation import Node\n"

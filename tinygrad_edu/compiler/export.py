@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from tinygrad_edu._files import write_atomically
+from tinygrad_edu.compiler.code import Loop
 from tinygrad_edu.compiler.emit import machine_code as native
 from tinygrad_edu.compiler.emit import rows_ir
 from tinygrad_edu.compiler.emit.scalar_ir import double
@@ -57,6 +58,17 @@ class _Text(Modules):
 
     def flush(self) -> None:
         pass
+
+    def _add_modules(self, loop: Loop) -> None:
+        helpers: dict[str, str] = {}
+        texts = []
+        for own, text in loop.modules:
+            helpers.update(own)
+            texts.append(re.sub(r"^define void ", "define internal void ", text, flags=re.M))
+        for name, text in helpers.items():
+            if not text.startswith(f"declare void @{loop.name}"):
+                self.helpers.setdefault(name, text)
+        self.helpers[f"@{loop.name}"] = "\n".join(texts)
 
     def whole(self) -> tuple[dict[str, str], str]:
         """Return helper functions by name, which kernels may share, and the rest."""

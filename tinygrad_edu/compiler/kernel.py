@@ -17,14 +17,10 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import Any, NamedTuple
 
+from tinygrad_edu.compiler.code import Counts, Loop, Machine, write_segments
 from tinygrad_edu.compiler.emit import machine_code as native
-from tinygrad_edu.compiler.emit import rows_ir
-from tinygrad_edu.compiler.emit.contraction import ContractionWriter
-from tinygrad_edu.compiler.emit.nests_ir import NestWriter
+from tinygrad_edu.compiler.emit import rows_ir, turns_ir
 from tinygrad_edu.compiler.emit.scalar_ir import Writer
-from tinygrad_edu.compiler.emit.straight_ir import write_chunk
-from tinygrad_edu.compiler.loops.groups import Finder
-from tinygrad_edu.compiler.loops.nests import Item
 from tinygrad_edu.compiler.loops.separate import separate
 from tinygrad_edu.compiler.loops.storage import LANE, SHARED, Layout, Request, lay_out
 
@@ -46,6 +42,7 @@ class Statistics:
     modules: int = 0
     lanes: int = 1
     table_entries: int = 0
+    scans: int = 0
 
 
 class Addresses(NamedTuple):
@@ -104,33 +101,13 @@ class Kernel:
 
     def _compile(self, layout: Layout, request: Request, loops: bool) -> Modules:
         numpy = self._numpy
-        finder = Finder(layout, loops)
-        segments = finder.schedule()
-        exported = finder.mark_stored(segments)
         modules = self._new_modules([*self._widths, self._each] if self._rows else [])
-        names: dict[int, list[str]] = {SHARED: [], LANE: []}
-        scratch = 0
-        width = self.vector_lanes()
-        for i, segment in enumerate(segments):
-            nest = segment.nest
-            writer: Writer
-            if nest is not None:
-                arguments = (nest, self.lanes, width, request.strict, modules.helpers)
-                if nest.contraction:
-                    writer = ContractionWriter(*arguments)
-                    scratch = max(scratch, nest.counts[-1])
-                else:
-                    writer = NestWriter(*arguments)
-                self.statistics.loops += 1
-            else:
-                writer = Writer(request.strict, modules.helpers)
-                lanes = self.lanes if segment.place == LANE else 1
-                items = [Item(*row) for row in segment.items.tolist()]
-                write_chunk(writer, layout, items, lanes, exported)
-                writer.say("ret void")
-                self.statistics.chunks += 1
-                self.statistics.straight += sum(item.last for item in items)
-            names[segment.place].append(modules.add(f"segment{i}", writer))
+        machine = Machine(self.lanes, self.vector_lanes(), request.strict)
+        stats, counts = self.statistics, Counts()
+        written = write_segments(modules, layout, machine, loops, counts)
+        finder, names, scratch = written.finder, written.names, written.scratch
+        stats.loops, stats.straight, stats.chunks = counts.loops, counts.straight, counts.chunks
+        stats.scans = counts.scans
         calls = [f"  call void @{n}({rows_ir.PASSED})" for n in names[SHARED]]
         self._shared_part = bool(calls)
         modules.finish(calls, names)
@@ -152,10 +129,9 @@ class Kernel:
         tables = [*finder.tables, numpy.array(sums, numpy.int32)]
         self._tables = numpy.concatenate([self._tables[:0], *tables, self._tables])
         self._sizes = (layout.tile_size * self.lanes, len(sums) * self.lanes, scratch * self.lanes)
-        stats = self.statistics
         stats.code_bytes = sum(map(len, modules.objects))
         stats.modules, stats.cached = len(modules.objects), modules.cached
-        stats.operations = sum(op > 1 for op in layout.program.codes)
+        stats.operations = counts.operations + sum(op > 1 for op in layout.program.codes)
         stats.table_entries = len(self._tables)
         return modules
 
@@ -283,6 +259,25 @@ class Modules:
         self.helpers: dict[str, str] = {}
         self.size: int = 0
         self.here: set[str] = set()
+        self._loops: set[str] = set()
+
+    def add_loop(self, loop: Loop) -> None:
+        """Add the code of a loop over time, unless it is there already."""
+        self.helpers[f"@{loop.name}"] = f"declare void @{loop.name}({turns_ir.TYPES})"
+        waiting = [loop]
+        while waiting:
+            loop = waiting.pop()
+            if loop.name in self._loops:
+                continue
+            self._loops.add(loop.name)
+            waiting += loop.inner
+            self._add_modules(loop)
+
+    def _add_modules(self, loop: Loop) -> None:
+        for helpers, text in loop.modules:
+            code, hit = native.compile_again("\n".join([*helpers.values(), text]), 1)
+            self.objects.append(code)
+            self.cached += hit
 
     def add(self, name: str, writer: Writer) -> str:
         """Add a function."""

@@ -22,7 +22,9 @@ from tinygrad_edu.compiler.trace.compressed import (
 from tinygrad_edu.compiler.trace.gradient_program import gradients
 from tinygrad_edu.compiler.trace.lowering import lower
 from tinygrad_edu.compiler.trace.program import Program, outside
-from tinygrad_edu.compiler.trace.symbol import Symbol
+from tinygrad_edu.compiler.trace.scan_row import CannotScan
+from tinygrad_edu.compiler.trace.scan_trace import recorder, symbols_for
+from tinygrad_edu.compiler.trace.symbol import Symbol, node_in
 from tinygrad_edu.compiler.trace.tangent_program import ForwardMode
 from tinygrad_edu.engine.tracing import lifting
 from tinygrad_edu.engine.value import Value
@@ -80,32 +82,15 @@ class Variant:
         self.row_positions = row_positions
         self.wanted = wanted
         self.name: Any | str = getattr(function, "__name__", "function")
-        # 1. Run the function on symbols.
-        program, leaves, result = _run_on_symbols(function, shapes, question)
-        program.exact = exact
-        self._program = program
-        self.outputs, found = outputs_of(result, f"{self.name}: result")
-        nodes = [x.index if type(x) is Symbol else program.node_of(x, "result") for x in found]
-        if program.interior:
-            _check_inside(program.interior, function, shapes, question)
-        program.interior = None
-        vector = leaves.pop() if question in ALONG else []
-        self._check_outputs()
-        # 2. Append what is asked for.
-        inputs: list[int] = []
-        self.slopes: list[Shape] = []
-        for w in wanted:
-            captured = isinstance(w, Value)
-            self.slopes.append(NUMBER if captured else shapes[w])
-            inputs += [program.node_of(w, "wrt")] if captured else [s.index for s in leaves[w]]
-        self.compressed: Compressed | None = None
-        each, sums = self._derivatives(nodes, inputs, vector)
+        try:
+            program, each, sums = self._trace(function, True, exact)
+        except CannotScan:  # it is asked about a loop what only its turns can tell
+            program, each, sums = self._trace(function, False, exact)
         self.inexact: bool = program.masked and not exact
         # 3. Lower it and compile it.
         self.captured: list[Value] = list(program.captured)
         places = _places(shapes, row_positions, len(program.inputs))
         self.traced: int = len(program)
-        del self._program, leaves, result, found, vector
         lowered, results = lower(program, [*each, *sums], strict)
         del program
         self.trace_seconds: float = time.perf_counter() - started
@@ -113,6 +98,38 @@ class Variant:
         count = len(each)
         request = Request(lowered, places, widths, results[:count], results[count:], strict)
         self.kernel: Kernel = make_kernel(request, lanes)
+
+    def _trace(
+        self, function: Callable[..., Any], scans: bool, exact: bool
+    ) -> tuple[Program, list[int], list[int]]:
+        """Return the program, the nodes wanted for every row, and those wanted summed over rows.
+
+        Args:
+            function: What to trace.
+            scans: Whether a ``scan`` stays a loop.
+            exact: See the class.
+        """
+        shapes, question = self.shapes, self.question
+        # 1. Run the function on symbols.
+        program, leaves, result = _run_on_symbols(function, shapes, question, scans)
+        program.exact = exact
+        self.outputs, found = outputs_of(result, f"{self.name}: result")
+        nodes = [node_in(program, x, "result") for x in found]
+        if program.interior:
+            _check_inside(program.interior, function, shapes, question, scans)
+        program.interior = None
+        vector = leaves.pop() if question in ALONG else []
+        self._check_outputs()
+        # 2. Append what is asked for.
+        inputs: list[int] = []
+        self.slopes: list[Shape] = []
+        for w in self.wanted:
+            captured = isinstance(w, Value)
+            self.slopes.append(NUMBER if captured else shapes[w])
+            inputs += [program.node_of(w, "wrt")] if captured else [s.index for s in leaves[w]]
+        self.compressed: Compressed | None = None
+        each, sums = self._derivatives(program, nodes, inputs, vector)
+        return program, each, sums
 
     def _check_outputs(self) -> None:
         outputs, what = self.outputs, f"a {self.outputs.kind} of {self.outputs.size}"
@@ -132,10 +149,10 @@ class Variant:
             )
 
     def _derivatives(
-        self, nodes: list[int], inputs: list[int], vector: list[Symbol]
+        self, program: Program, nodes: list[int], inputs: list[int], vector: list[Symbol]
     ) -> tuple[list[int], list[int]]:
         """Return the nodes wanted for every row, and those wanted summed over the rows."""
-        program, question = self._program, self.question
+        question = self.question
         if question in ("value_and_grad", "map_value_and_grad"):
             return [*nodes, *gradients(program, nodes[0], inputs)], []
         if question == "batch":
@@ -179,21 +196,17 @@ class Variant:
         s = self.kernel.statistics
         where = "from the cache on disk" if s.cached == s.modules else "compiled"
         sparse = f", {self.compressed}" if self.compressed is not None else ""
+        scans = f"{s.scans} scan{'s' * (s.scans > 1)}, " if s.scans else ""
         return (
             f"{self.name}, {self.question}{sparse}: {self.traced:,} scalar operations traced in "
-            f"{self.trace_seconds:.2f} s, {s.operations:,} after lowering; {s.loops} loops and "
-            f"{s.straight:,} straight-line operations in {s.chunks} pieces, {s.lanes} lanes; "
+            f"{self.trace_seconds:.2f} s, {s.operations:,} after lowering; {scans}{s.loops} loops "
+            f"and {s.straight:,} straight-line operations in {s.chunks} pieces, {s.lanes} lanes; "
             f"{s.code_bytes:,} bytes of code, {where} in {s.seconds:.2f} s"
         )
 
 
-def symbols_for(program: Program) -> Callable[[Any], Any]:
-    """What stands for a Value while ``program`` is traced."""
-    return lambda x: x if type(x) is Symbol else Symbol(program, program.node_of(x, "trace"))
-
-
 def _run_on_symbols(
-    function: Callable[..., Any], shapes: Sequence[Shape], question: str
+    function: Callable[..., Any], shapes: Sequence[Shape], question: str, scans: bool
 ) -> tuple[Program, list[list[Symbol]], Any]:
     """Return the program of a run, the symbols of each argument, and the function's result."""
     program = Program()
@@ -202,13 +215,17 @@ def _run_on_symbols(
     arguments = [build(shape, iter(nodes)) for shape, nodes in zip(shapes, leaves)]
     if question in ALONG:
         arguments.pop()  # the direction
-    with lifting(symbols_for(program)):
+    with lifting(symbols_for(program), recorder(program) if scans else None):
         result = function(*arguments)
     return program, leaves, result
 
 
 def _check_inside(
-    interior: dict[Value, int], function: Callable[..., Any], shapes: Sequence[Shape], question: str
+    interior: dict[Value, int],
+    function: Callable[..., Any],
+    shapes: Sequence[Shape],
+    question: str,
+    scans: bool,
 ) -> None:
     """Check that Values with a history were computed inside the function.
 
@@ -216,7 +233,7 @@ def _check_inside(
     with the number it has, whatever becomes of the Values it was computed from, which compiled code
     cannot do: that stays an error.
     """
-    program, _, result = _run_on_symbols(function, shapes, question)
+    program, _, result = _run_on_symbols(function, shapes, question, scans)
     for x in outputs_of(result, "result")[1]:
         if type(x) is not Symbol:
             program.node_of(x, "result")

@@ -14,6 +14,7 @@ from typing import Any
 from tinygrad_edu.engine import ops
 from tinygrad_edu.engine.tracing import lifted, tracing
 from tinygrad_edu.engine.operation import Node, to_float
+from tinygrad_edu.engine.scanning import scan as scan
 
 # for type checkers and editors there is functional.pyi, see tools/signatures.py
 globals().update({op.name: op for op in ops.TABLE.values() if op.arity is not None})
@@ -247,5 +248,5 @@ def _some(values: Iterable[Any], name: str) -> tuple[Any, ...]:
 __all__ = sorted(
     {op.name for op in ops.TABLE.values()}
     | {"elu", "greater", "greater_equal", "leaky_relu", "log_softmax", "mean"}
-    | {"min", "polygamma", "softmax"}
+    | {"min", "polygamma", "scan", "softmax"}
 )

@@ -1,5 +1,5 @@
 # Written by tools/signatures.py from the table of operations; change that, not this.
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, overload
 
 from tinygrad_edu.engine._signatures import Number, Numbers, Operand
@@ -64,6 +64,7 @@ __all__ = [
     "radians",
     "relu",
     "round",
+    "scan",
     "sigmoid",
     "sigmoid_slope",
     "sign",
@@ -1272,6 +1273,53 @@ def round(x: Value, /) -> Value:
 @overload
 def round(x: Node | Number, /) -> Any:
     """the nearest whole number; halves go to the even one"""
+    ...
+
+def scan(
+    step: Callable[[Any, Any], Any],
+    state: Any,
+    xs: Any,
+    *,
+    outputs: bool | None = None,
+    checkpoint: int | None = None,
+) -> Any:
+    """Run ``for x in xs: state = step(state, x)`` and return the last state.
+
+    In the engine it is that loop. In compiled code the step is traced, differentiated and compiled
+    once, however long ``xs`` is, and it runs as a loop; another length needs a short new trace, but
+    no new code for the step. So, as in the whole of a compiled function, an ``if`` in the step
+    cannot ask for a traced number, and side effects of the step happen once.
+
+    Args:
+        step: Takes the state and one entry of ``xs``; returns the new state, in the same structure,
+            or a pair ``(state, y)`` of it and an output of any structure. It may use Values,
+            arguments and modules of its surroundings; gradients flow to them.
+        state: A number, or a list, tuple, named tuple, dict, dataclass or array of numbers.
+        xs: What a loop can go over: a list or tuple with a structure of numbers for each turn, the
+            rows of an array, ``range(n)``, ``zip(a, b)``; or a dict or named tuple of such columns.
+        outputs: Whether the step returns pairs ``(state, y)``. By default the first turn tells:
+            what it returns has the form of the state, or else is such a pair.
+        checkpoint: In compiled gradients, keep every ``checkpoint``-th state only and compute those
+            between again.
+
+    Returns:
+        The last state; with outputs ``(state, ys)``, where ``ys`` is the list of the outputs.
+
+    Memory of a compiled gradient: for each of T turns the numbers of the state that the derivative
+    of the step needs (at most all n of them), 8 T n bytes, for a row in each lane in ``map``; what
+    the step computes on its way is computed again. With ``checkpoint=k`` it is 8 n (T / k + k)
+    bytes, for one more run of the step.
+
+    Raises:
+        TypeError: If ``xs`` has no entries to go over, or the step returns another structure than
+            the state's (lists, tuples and arrays of the same numbers pass).
+        ValueError: If ``checkpoint`` is not a whole number from 1, or columns differ in length.
+
+    >>> scan(lambda total, x: total + x * x, 0.0, [1.0, 2.0, 3.0])
+    14.0
+    >>> scan(lambda total, x: (total + x, 2.0 * total), 0.0, [1.0, 2.0, 3.0])
+    (6.0, [0.0, 2.0, 6.0])
+    """
     ...
 
 @overload

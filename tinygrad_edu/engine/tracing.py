@@ -17,6 +17,7 @@ from typing import Any
 
 class _Here(threading.local):
     lift: Callable[[Any], Any] | None = None
+    loops: Callable[..., Any] | None = None
 
 
 _here = _Here()
@@ -41,19 +42,32 @@ def tracing() -> bool:
     return _depth[0] > 0 and _here.lift is not None
 
 
+def recorder_of_loops() -> Callable[..., Any] | None:
+    """Return what records ``scan`` in the trace under way on this thread; ``None``: a plain loop.
+
+    >>> recorder_of_loops() is None
+    True
+    """
+    return None if not _depth[0] else _here.loops
+
+
 @contextmanager
-def lifting(lift: Callable[[Any], Any]) -> Iterator[None]:
+def lifting(lift: Callable[[Any], Any], loops: Callable[..., Any] | None = None) -> Iterator[None]:
     """Let ``lift`` say what a Value stands for, on this thread, inside the ``with`` block.
+
+    Args:
+        lift: Takes a Value.
+        loops: Records a ``scan``, given its arguments; a plain loop is recorded without it.
 
     >>> with lifting(lambda value: "symbol"):
     ...     lifted(1.0)
     'symbol'
     """
-    before = _here.lift
-    _here.lift = lift
+    before = _here.lift, _here.loops
+    _here.lift, _here.loops = lift, loops
     _depth[0] += 1
     try:
         yield
     finally:
         _depth[0] -= 1
-        _here.lift = before
+        _here.lift, _here.loops = before

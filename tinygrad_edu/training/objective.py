@@ -16,8 +16,8 @@ from tinygrad_edu.compiler.loops.storage import Request
 from tinygrad_edu.compiler.trace.gradient_program import gradients
 from tinygrad_edu.compiler.trace.lowering import lower
 from tinygrad_edu.compiler.trace.program import Program
+from tinygrad_edu.compiler.trace.scan_trace import symbols_for
 from tinygrad_edu.compiler.trace.symbol import Symbol
-from tinygrad_edu.compiler.variant import symbols_for
 from tinygrad_edu.engine.tracing import lifting
 from tinygrad_edu.engine.value import Value
 from tinygrad_edu.nn.loss import predictor

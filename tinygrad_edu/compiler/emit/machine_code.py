@@ -15,6 +15,7 @@ import hashlib
 import os
 import threading
 import time
+from collections import OrderedDict
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -86,6 +87,26 @@ def compile_object(ir: str, level: int) -> tuple[bytes, bool]:
         code = _target_machine(level).emit_object(module)
     _write(path, code)
     return code, False
+
+
+_made: OrderedDict[tuple[int, bytes], bytes] = OrderedDict()  # the last objects made here
+_KEPT = 256
+
+
+def compile_again(ir: str, level: int) -> tuple[bytes, bool]:
+    """As ``compile_object``, for code that other kernels of this process may have, too."""
+    key = (level, hashlib.sha256(ir.encode()).digest())
+    with _LOCK:
+        code = _made.get(key)
+        if code is not None:
+            _made.move_to_end(key)
+            return code, True
+    code, hit = compile_object(ir, level)
+    with _LOCK:
+        _made[key] = code
+        if len(_made) > _KEPT:
+            _made.popitem(last=False)
+    return code, hit
 
 
 @lru_cache(maxsize=1)

@@ -12,6 +12,7 @@ from typing import Any
 
 from tinygrad_edu.compiler.loops.nests import FOLDED, LOCAL, Nest, Ref, Step, contractible, factor
 from tinygrad_edu.compiler.loops.storage import CONST, LANE, SHARED, Layout
+from tinygrad_edu.compiler.trace.scan_row import PART, Scan
 
 _TABLED = 256  # the least work for a loop that reads its addresses from a table
 
@@ -65,6 +66,8 @@ class Drafting:
         self.flat = numpy.array(program.operands, numpy.int32)
         self.codes = numpy.array(program.codes, numpy.uint32)
         self.names = ["" if op is None else op.name for op in program.rows]
+        self.part = next((c for c, op in enumerate(program.rows) if op is PART), -1)
+        self.of_loops = numpy.array([x is PART or isinstance(x, Scan) for x in program.rows])
         self.place = numpy.array(layout.place, numpy.int8)
         self.address = numpy.array(layout.address, numpy.int64)
         size = len(program)
@@ -312,25 +315,26 @@ class Drafting:
         last = (0,) * (len(terms) - 1) + (1,)
         if c.matrix is not None:
             width = c.matrix.shape[1]
-            position = Ref(SHARED, self._table(c.matrix), tuple(s * width for s in flat), last)
+            position = Ref(SHARED, self.add_table(c.matrix), tuple(s * width for s in flat), last)
             return Ref(c.place, 0, none, (0,) * len(terms), position)
         table: Ref | None = None
         inner: tuple[int, ...] = (0,) * len(terms)
         if c.inner is not None and len(c.inner) == len(terms):
             inner = tuple(int(x) for x in c.inner)
         elif c.inner is not None:  # offsets of the terms without a rule
-            table = Ref(SHARED, self._table(c.inner), none, last)
+            table = Ref(SHARED, self.add_table(c.inner), none, last)
         if c.at >= 0:
             by_counter = tuple(int(s) for s in strides[c.at])
             return Ref(c.place, int(c.rows[0]), by_counter, inner, table)
         if table is None:
-            position = Ref(SHARED, self._table(c.rows), tuple(flat), (0,) * len(terms))
+            position = Ref(SHARED, self.add_table(c.rows), tuple(flat), (0,) * len(terms))
             return Ref(c.place, 0, none, inner, position)
         rows = c.rows[:, None] + np.asarray(c.inner)
-        position = Ref(SHARED, self._table(rows), tuple(s * rows.shape[1] for s in flat), last)
+        position = Ref(SHARED, self.add_table(rows), tuple(s * rows.shape[1] for s in flat), last)
         return Ref(c.place, 0, none, inner, position)
 
-    def _table(self, numbers: Any) -> int:
+    def add_table(self, numbers: Any) -> int:
+        """Add an index table; return where it begins."""
         start = self.table_size
         self.tables.append(numbers.astype(self.np.int32).ravel())
         self.table_size += numbers.size

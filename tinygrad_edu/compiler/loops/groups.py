@@ -16,8 +16,9 @@ from collections import deque
 from typing import Any
 
 from tinygrad_edu.compiler.loops.drafts import Drafting
-from tinygrad_edu.compiler.loops.nests import FOLDED, Segment
+from tinygrad_edu.compiler.loops.nests import FOLDED, MIXED, Segment, Turns
 from tinygrad_edu.compiler.loops.storage import LANE, SHARED
+from tinygrad_edu.compiler.trace.scan_row import Scan
 
 CHUNK = 1500  # operations of straight-line code in one function
 _LONG = 8  # operands from which on a sum in straight-line code is added up term by term
@@ -32,11 +33,13 @@ class Finder(Drafting):
     def schedule(self) -> list[Segment]:
         """Return the segments in an order in which they can run, shared ones first."""
         np = self.np
-        nodes = np.nonzero(self.codes > 1)[0].astype(np.int32)
+        nodes = np.nonzero((self.codes > 1) & ~self.of_loops[self.codes])[0].astype(np.int32)
         groups = self._groups(nodes) if self.loops and len(nodes) else []
         self.loops: bool = bool(groups)
         if not groups:
             groups = [nodes[self.place[nodes] == kind] for kind in (SHARED, LANE)]
+        if self.of_loops.any():
+            groups = self._with_loops(groups)
         segments: list[Segment] = []
         pending: list[Any] = []  # single nodes waiting for their chunk
 
@@ -58,6 +61,11 @@ class Finder(Drafting):
                 continue
             if pending and self.place[group[0]] != self.place[pending[0][0]]:
                 flush()
+            if self.of_loops[self.codes[group[0]]]:
+                if pending and (self.ready[self._operands(group)] == waiting).any():
+                    flush()
+                segments.append(self._turns(int(group[0]), len(segments)))
+                continue
             if not self.loops or not self._worthwhile(group):
                 self.ready[group] = waiting
                 pending.append(group)
@@ -81,6 +89,55 @@ class Finder(Drafting):
         for i, draft in self.drafts.items():
             segments[i].nest = self._finish(draft)
         return segments
+
+    def _with_loops(self, groups: list[Any]) -> list[Any]:
+        """Put the loops over time between the groups, each a group of its own."""
+        np = self.np
+        heads = self.codes != self.part
+        heads &= self.of_loops[self.codes]
+        if self.loops:  # groups are in the order of their places and depths
+            time = self._depths()
+        else:  # straight-line code is cut
+            time = np.arange(len(self.codes))
+            cuts = np.nonzero(heads)[0]
+            groups = [
+                piece for group in groups for piece in np.split(group, np.searchsorted(group, cuts))
+            ]
+        groups = [g for g in groups if len(g)]
+        groups += [np.array([head], np.int32) for head in np.nonzero(heads)[0]]
+        return sorted(groups, key=lambda g: (self.place[g[0]], time[g[0]]))
+
+    def _turns(self, head: int, index: int) -> Segment:
+        """Return the segment of a loop over time; its results get their places."""
+        np = self.np
+        op = self.layout.program.op(head)
+        assert isinstance(op, Scan)
+        place = int(self.place[head])
+        operands = self._operands(np.array([head]))[0]
+        places = np.where(self.place[operands] == LANE, LANE, SHARED)
+        addresses = self._addresses(operands)
+        parts = np.arange(head + 1, head + 1 + op.results)
+        free = parts[self.address[parts] < 0]
+        if len(free):
+            self.address[free] = self.layout.reserve_many(place, len(free)) + np.arange(len(free))
+            for node, address in zip(free.tolist(), self.address[free].tolist()):
+                self.layout.address[node] = address
+        self.ready[head : head + 1 + op.results] = index
+        n, m = len(op.loop.state), len(op.loop.xs)
+        first, entries, captured = op.split(addresses)
+        first_places, entry_places, captured_places = op.split(places)
+        entries, entry_places = entries.reshape(op.turns, m), entry_places.reshape(op.turns, m)
+        xs = tuple(
+            int(column[0]) if (column == column[0]).all() else MIXED for column in entry_places.T
+        )
+        shared = (entry_places != LANE) & (np.array(xs, int) == MIXED)
+        entries = np.where(shared, ~entries, entries)
+        results = self.address[parts]
+        table = self.add_table(
+            np.concatenate([first, captured, results[:n], entries.ravel(), results[n:]])
+        )
+        turns = Turns(op, table, tuple(first_places.tolist()), xs, tuple(captured_places.tolist()))
+        return Segment(place, turns=turns)
 
     def _groups(self, nodes: Any) -> list[Any]:
         """Group nodes by place, depth, kind and number of operands, in the order of depth.

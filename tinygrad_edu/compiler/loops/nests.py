@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from tinygrad_edu.compiler.loops.storage import CONST, LANE
+from tinygrad_edu.compiler.trace.scan_row import Scan
 
+MIXED = 4  # the place of an entry that is a lane number in some turns only
 LOCAL = 3  # the place of a result of the same loop body, still in a register
 # operations that run over many terms
 FOLDED = ("chain", "total", "max", "take")
@@ -55,6 +57,26 @@ class Nest:
     contraction: bool = False
 
 
+@dataclass(slots=True)
+class Turns:
+    """A loop over time, and where it finds its numbers.
+
+    Attributes:
+        loop: What is done.
+        table: Where its addresses begin in the index tables: those of the first state, of what all
+            turns use, of the last state; then for each turn those of the entry, for each turn those
+            of the outputs, and for each turn those of the trail. In an entry, ``~address`` stands
+            for a shared number where others are lane numbers.
+        state, xs, captured: The place of each; ``MIXED`` if it differs from turn to turn.
+    """
+
+    loop: Scan
+    table: int
+    state: tuple[int, ...]
+    xs: tuple[int, ...]
+    captured: tuple[int, ...]
+
+
 class Item(NamedTuple):
     """A piece of straight-line code: a node, or the terms ``first`` to ``end`` of a long sum."""
 
@@ -67,11 +89,12 @@ class Item(NamedTuple):
 
 @dataclass
 class Segment:
-    """A piece of the schedule: a chunk of straight-line code, or a loop nest."""
+    """A piece of the schedule: a chunk of straight-line code, a loop nest, or a loop over time."""
 
     place: int
     items: Any = ()  # a matrix with a row for each ``Item``
     nest: Nest | None = None
+    turns: Turns | None = None
 
 
 def factor(columns: Any, most: int = 4) -> tuple[tuple[int, ...], Any] | None:

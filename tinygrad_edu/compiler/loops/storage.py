@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 
 from tinygrad_edu.compiler.trace.lowering import COPY
 from tinygrad_edu.compiler.trace.program import Program
+from tinygrad_edu.compiler.trace.scan_row import PART
 
 CONST, SHARED, LANE = 0, 1, 2
 
@@ -133,7 +134,7 @@ def lay_out(request: Request) -> Layout:
             rows[codes[node]] is None
             or node in taken
             or place[node] != wanted
-            or (unread and node in read)
+            or (unread and (node in read or rows[codes[node]] is PART))
         ):
             node = program.add_unshared(COPY, [node])
             place.append(wanted)

@@ -13,13 +13,16 @@ again as ``exact``: then every share behind a choice is selected, not multiplied
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import isfinite
 
 from tinygrad_edu.compiler.trace.program import Program
+from tinygrad_edu.compiler.trace.scan_row import PART, CannotScan, Scan
 from tinygrad_edu.compiler.trace.symbol import Symbol
 from tinygrad_edu.engine import ops
 from tinygrad_edu.engine.operation import Op
+
+Number = float | int  # floats are numbers, ints are nodes
 
 
 def gradients(program: Program, output: int, inputs: Sequence[int]) -> list[int]:
@@ -28,16 +31,37 @@ def gradients(program: Program, output: int, inputs: Sequence[int]) -> list[int]
     Partial derivatives that a rule states as the plain number 0.0 or 1.0 cost nothing; numbers
     that merely turn out to be 0 at run time do count (``0 * inf`` is nan, as in the engine).
     """
+    found = pull_back(program, {output: [1.0]}, inputs)
+    return [node_for(program, found.get(node, 0.0)) for node in inputs]
+
+
+def pull_back(
+    program: Program, seeds: Mapping[int, list[Number]], inputs: Sequence[int]
+) -> dict[int, Number]:
+    """Append the gradients by ``inputs`` of whatever hands back ``seeds`` to some nodes.
+
+    Args:
+        program: Grows.
+        seeds: Node -> what its readers outside hand back, in the order in which it is added up.
+        inputs: The nodes to differentiate by.
+
+    Returns:
+        The gradients by those of the inputs that anything is handed back to.
+    """
+    output = max(seeds, default=-1)
     between = _between(program, output, inputs)
     choice = Choice(program)
     rows, codes, starts, flat = program.rows, program.codes, program.starts, program.operands
     add, mul = program.add, ops.mul
-    shares: dict[int, list[float | int]] = {output: [1.0]}  # floats are numbers, ints are nodes
-    found: dict[int, float | int] = {}
+    shares = {node: list(terms) for node, terms in seeds.items()}
+    found: dict[int, Number] = {}
+    parts: dict[int, dict[int, Number]] = {}  # loop -> what is handed back to its results
     wanted = set(inputs)
     for node in range(output, min(inputs, default=output) - 1, -1):
         terms = shares.pop(node, None)
         if terms is None:
+            if node in parts:
+                _through_loop(program, node, parts.pop(node), shares, between, choice)
             continue
         upstream = terms[0] if len(terms) == 1 else add_up(program, terms)
         if node in wanted:
@@ -47,6 +71,11 @@ def gradients(program: Program, output: int, inputs: Sequence[int]) -> list[int]
             continue
         operands = flat[starts[node] : starts[node + 1]]
         behind = choice.of(node)
+        if op is PART:
+            if behind is not None:
+                raise CannotScan("a loop whose results may not be chosen")
+            parts.setdefault(operands[0], {})[node - operands[0] - 1] = upstream
+            continue
         for operand, partial in zip(operands, partials_of(program, op, node, operands)):
             if not between[operand]:
                 continue
@@ -58,7 +87,7 @@ def gradients(program: Program, output: int, inputs: Sequence[int]) -> list[int]
                     choice.pass_on(operand, behind)
                     continue
             if type(upstream) is int and type(partial) is int:
-                share: float | int = add(mul, [upstream, partial])
+                share: Number = add(mul, [upstream, partial])
             else:
                 share = product(program, upstream, partial)
             if op.chooses or behind is not None:
@@ -66,7 +95,25 @@ def gradients(program: Program, output: int, inputs: Sequence[int]) -> list[int]
             else:
                 choice.pass_on(operand, None)
             shares.setdefault(operand, []).append(share)
-    return [node_for(program, found.get(node, 0.0)) for node in inputs]
+    return found
+
+
+def _through_loop(
+    program: Program,
+    head: int,
+    found: dict[int, Number],
+    shares: dict[int, list[Number]],
+    between: Sequence[int],
+    choice: Choice,
+) -> None:
+    """Hand back what the parts of a loop got to its operands."""
+    operands = set(program.operands_of(head))
+    before = {x: shares[x][-1] for x in operands if x in shares}
+    assert Scan.pull_back is not None
+    Scan.pull_back(program, head, found, shares, between)
+    for x in operands:
+        if x in shares and before.get(x) != shares[x][-1]:
+            choice.pass_on(x, None)
 
 
 class Choice:
@@ -170,7 +217,7 @@ def _between(program: Program, output: int, inputs: Sequence[int]) -> bytearray:
     return between
 
 
-def product(program: Program, upstream: float | int, partial: float | int) -> float | int:
+def product(program: Program, upstream: Number, partial: Number) -> Number:
     """Append the product of two of what ``partials_of`` returns; numbers are multiplied at once."""
     if type(upstream) is float and type(partial) is float:
         return upstream * partial

@@ -15,6 +15,7 @@ from typing import Any
 
 from tinygrad_edu.compiler.llvm import has_symbol
 from tinygrad_edu.compiler.trace.program import CONSTANT, INPUT, Program
+from tinygrad_edu.compiler.trace.scan_row import PART, Scan
 from tinygrad_edu.compiler.trace.symbol import Symbol
 from tinygrad_edu.engine import ops
 from tinygrad_edu.engine.operation import Op
@@ -78,6 +79,8 @@ def _formula(op: Op, strict: bool) -> Callable[..., Any] | None:
     Raises:
         TypeError: For a row that has neither a formula nor a libm function of its name.
     """
+    if op is PART or isinstance(op, Scan):
+        return None
     if op.name == "power" and op.parameter is not None:
         return _power(op.parameter, strict)
     if op.name == "exponential":
@@ -183,6 +186,11 @@ class _Lowering:
             else:
                 op = source.rows[code]
                 assert op is not None
+                if op is PART:
+                    continue  # came with its loop
+                if isinstance(op, Scan):
+                    self._copy_loop(node, op, [new[x] for x in operands])
+                    continue
                 if code not in formulas:
                     formulas[code] = _formula(op, self.strict)
                 formula = formulas[code]
@@ -192,6 +200,30 @@ class _Lowering:
                     result = formula(*[Symbol(target, new[x]) for x in operands])
                     known = type(result) is not Symbol
                     new[node] = target.constant(float(result)) if known else result.index
+
+    def _copy_loop(self, head: int, op: Scan, operands: list[int]) -> None:
+        """Copy a loop with those of its results that are read."""
+        new, readers, target = self.new, self.readers, self.target
+        n, p, turns = len(op.loop.state), len(op.loop.ys), op.turns
+        first = head + 1 + n
+        trail = first + turns * p
+
+        def read(start: int, width: int) -> list[int]:
+            end = start + turns * width
+            return [k for k in range(width) if any(readers[start + k : end : width])]
+
+        ys, states = read(first, p), read(trail, len(op.trail))
+        kept = Scan(op.loop.keeping(ys), turns, [op.trail[i] for i in states])
+        new[head] = target.add_unshared(kept, operands)
+        node = target.add_many(PART, new[head], kept.results)
+        new[head + 1 : first] = array("i", range(node, node + n))
+        node += n
+        for start, width, columns in ((first, p, ys), (trail, len(op.trail), states)):
+            end = node + turns * len(columns)
+            for k, column in enumerate(columns):
+                here = array("i", range(node + k, end, len(columns)))
+                new[start + column : start + turns * width : width] = here
+            node = end
 
     def _chain_of_sums(self, operands: list[int]) -> list[int]:
         """Follow inner sums down from an addition; return the terms, first added first."""

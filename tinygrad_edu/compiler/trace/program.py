@@ -33,25 +33,35 @@ class Program:
         exact: Whether derivatives leave out what was not chosen even where it is infinite or nan
             (0 times that is nan); it takes a selection for each such operation.
         masked: Whether there was something to leave out.
+        outer: For the step of a loop, the program that the loop is in.
+        taken: Nodes of ``outer`` that the step uses, with their nodes here; they are inputs.
+        depth: How many programs there are around this one.
+        closed: Whether the step has been recorded, so that its numbers are out of reach.
+        asked: The output and the inputs of each gradient taken while the step was recorded.
     """
 
     __slots__ = (
         "_constant_nodes",
         "_row_codes",
         "_seen",
+        "asked",
         "captured",
+        "closed",
         "codes",
         "constants",
         "exact",
+        "depth",
         "inputs",
         "interior",
         "masked",
         "operands",
+        "outer",
         "rows",
         "starts",
+        "taken",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, outer: Program | None = None) -> None:
         self.rows: list[Op | None] = [None, None]  # INPUT, CONSTANT
         self._row_codes: dict[Op, int] = {}
         self.codes: array[int] = array("I")
@@ -65,6 +75,11 @@ class Program:
         self.exact = False
         self.masked = False
         self._seen: dict[int, int] = {}
+        self.outer = outer
+        self.taken: dict[int, int] = {}
+        self.depth: int = outer.depth + 1 if outer is not None else 0
+        self.closed: bool = False
+        self.asked: list[tuple[int, list[int]]] = []
 
     def __len__(self) -> int:
         return len(self.codes)
@@ -96,6 +111,8 @@ class Program:
             return self.constant(to_float(operand, where))
         if isinstance(operand, Constant):
             return self.constant(operand.data)
+        if self.outer is not None:
+            return self.take(self.outer.node_of(operand, where))
         if operand.op is not None:
             if self.interior is None:
                 raise outside(operand)
@@ -104,6 +121,26 @@ class Program:
         if node is None:
             node = self.captured[operand] = self.add_input()
         return node
+
+    def take(self, node: int) -> int:
+        """Return the node here for a node of the program around this one."""
+        assert self.outer is not None
+        number = self.outer.constants.get(node)
+        if number is not None:
+            return self.constant(number)
+        here = self.taken.get(node)
+        if here is None:
+            here = self.taken[node] = self.add_input()
+        return here
+
+    def reach(self, owner: Program, node: int) -> int | None:
+        """Return the node here for a node of ``owner``; ``None`` if it is not around this one."""
+        if owner is self:
+            return node
+        if self.outer is None:
+            return None
+        found = self.outer.reach(owner, node)
+        return None if found is None else self.take(found)
 
     def _record_history(self, value: Value, interior: dict[Value, int]) -> int:
         """Record the operations that an interior Value came from, but for those already here."""
@@ -162,6 +199,24 @@ class Program:
         self.operands.extend(operands)
         self.starts.append(len(self.operands))
         return len(self.codes) - 1
+
+    def add_many(self, op: Op, operand: int, count: int) -> int:
+        """Record ``op`` on one operand ``count`` times; return the first of the new nodes."""
+        first, end = len(self.codes), len(self.operands)
+        self.codes.extend(array("I", [self._code(op)]) * count)
+        self.operands.extend(array("i", [operand]) * count)
+        self.starts.extend(range(end + 1, end + 1 + count))
+        return first
+
+    def copy(self) -> Program:
+        """Return a program of the same operations, which may go on otherwise."""
+        other = Program()
+        other.rows, other._row_codes = list(self.rows), dict(self._row_codes)
+        other.codes, other.starts = self.codes[:], self.starts[:]
+        other.operands, other.inputs = self.operands[:], list(self.inputs)
+        other.constants, other._constant_nodes = dict(self.constants), dict(self._constant_nodes)
+        other._seen = dict(self._seen)
+        return other
 
     def op(self, node: int) -> Op | None:
         """Return the operation of a node, ``None`` for inputs and constants."""

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, NoReturn, Protocol
 
 from tinygrad_edu.compiler.trace.program import Program
+from tinygrad_edu.compiler.trace.scan_row import CannotScan
 from tinygrad_edu.engine import ops
 from tinygrad_edu.engine.operation import Node, Op, is_number
 from tinygrad_edu.engine.operators import Operators
@@ -58,7 +59,7 @@ class Symbol(Operators):
     @classmethod
     def record(cls, op: Op, operands: tuple[Any, ...]) -> Symbol:
         """Append ``op`` to the program that the operands belong to."""
-        program = next(x.program for x in operands if type(x) is Symbol)
+        program = _innermost(operands)
         nodes = [
             x.index if type(x) is Symbol and x.program is program else _foreign(program, x, op)
             for x in operands
@@ -82,14 +83,17 @@ class Symbol(Operators):
         Without ``create_graph`` they are plain numbers in the engine; so here it is an error to
         differentiate them again.
         """
+        program = self.program
+        if program.outer is not None:
+            _check_in_step(program, inputs)
         nodes = [
-            x.index
-            if type(x) is Symbol and x.program is self.program
-            else _foreign(self.program, x, None)
+            x.index if type(x) is Symbol and x.program is program else _foreign(program, x, None)
             for x in inputs
         ]
+        if program.outer is not None:
+            program.asked.append((self.index, nodes))
         # What the function makes of gradients may hide a nan, so here nothing unchosen gets in.
-        program, before = self.program, self.program.exact
+        before = program.exact
         program.exact = True
         try:
             found = self.differentiate(program, self.index, nodes)
@@ -175,8 +179,43 @@ def _plain(other: Any) -> Any:
     return float(other) if isinstance(other, bool) else other
 
 
+def _innermost(operands: tuple[Any, ...]) -> Program:
+    """Return the program that an operation belongs to: of a step rather than of what is around."""
+    found: Program | None = None
+    for x in operands:
+        if type(x) is Symbol and (found is None or x.program.depth > found.depth):
+            found = x.program
+    assert found is not None
+    return found
+
+
+def _check_in_step(program: Program, inputs: list[Any]) -> None:
+    """A gradient in the step of a loop by what comes from outside leads through earlier turns."""
+    if any(type(x) is not Symbol or x.program is not program for x in inputs):
+        program.asked.append((-1, []))
+        raise CannotScan("a gradient by something outside of the step")
+
+
+def node_in(program: Program, operand: Any, where: str) -> int:
+    """Return the node of ``program`` for a symbol, a number or a Value."""
+    if type(operand) is Symbol:
+        if operand.program is program:
+            return operand.index
+        return _foreign(program, operand, None)
+    return program.node_of(operand, where)
+
+
 def _foreign(program: Program, operand: Any, op: Op | None) -> int:
     if isinstance(operand, Symbol):
+        closed = operand.program if operand.program.closed else program
+        if closed.closed:
+            raise TypeError(
+                "compile: a number made inside the step of a scan was used outside of it; return "
+                "it from the step as an output: (state, y)"
+            )
+        found = program.reach(operand.program, operand.index)
+        if found is not None:
+            return found
         raise TypeError(
             "compile: a traced number of another compiled function, or of an earlier trace, was "
             "used here; do not keep traced numbers beyond the call that made them"
