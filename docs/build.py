@@ -3,7 +3,8 @@
 The pages come from three places: texts that stand in the project (README, CONTRIBUTING, CHANGELOG,
 docs/*.md), the docstrings, and what is made here from the table of operations and from the demos.
 All of it is put together in build/docs, Sphinx makes HTML of it, with warnings as errors, and then
-every link between the pages is followed. Nothing is fetched from a network.
+every link between the pages is followed, and every public name looked up in the inventory. Nothing
+is fetched from a network, except with --online the inventories of the libraries that are named.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import argparse
 import os
 import shutil
 import sys
+import zlib
 from pathlib import Path
 
 from docs import api, demos, operations
@@ -22,11 +24,36 @@ ROOT = Path(__file__).resolve().parent.parent
 # the figures are drawn for a light ground, and the theme has a dark one too
 CSS = "article img { background: white; }\n"
 TEXTS = {"README.md": "index", "CONTRIBUTING.md": "contributing", "CHANGELOG.md": "changelog"}
+# the pages by what a reader wants; a text that is not named here is a how-to guide
+SECTIONS = {
+    "Start here": ["start"],
+    "Tutorials": ["demos/index"],
+    "How-to guides": [],
+    "Reference": ["api/index"],
+    "Explanation": ["engine", "compiler", "numerics", "versions"],
+    "Project": ["contributing", "changelog"],
+}
 
 
 def toctree(caption: str, pages: list[str]) -> str:
     """A table of contents that shows in the side bar alone."""
     return "\n".join(["```{toctree}", f":caption: {caption}", ":hidden:", "", *pages, "```", ""])
+
+
+def sections(own: list[str]) -> dict[str, list[str]]:
+    """Caption -> pages; ``own`` are the names of the texts in docs/."""
+    placed = {page for pages in SECTIONS.values() for page in pages}
+    guides = [page for page in own if page not in placed]
+    return {caption: pages or guides for caption, pages in SECTIONS.items()}
+
+
+def missing_entries(inventory: Path) -> list[str]:
+    """The names of the package's ``__all__``s that an ``objects.inv`` does not list."""
+    lines = inventory.read_bytes().split(b"\n", 4)
+    entries = zlib.decompress(lines[4]).decode("utf-8").splitlines()
+    listed = {line.split(" ", 1)[0] for line in entries if " py:" in line}
+    wanted = {f"{m}.{name}" for m in api.listing_modules() for name in api.public_names(m)}
+    return sorted(wanted - listed)
 
 
 def write_sources(source: Path, *, run: bool) -> None:
@@ -59,9 +86,8 @@ def write_sources(source: Path, *, run: bool) -> None:
             (source / f"{page}.md").write_text(content, encoding="utf-8")
     with open(source / "index.md", "a", encoding="utf-8") as index:
         index.write("\n")
-        index.write(toctree("Reference", ["api/index", "operations/index"]))
-        index.write(toctree("Demos", ["demos/index"]))
-        index.write(toctree("Project", [*own, "contributing", "changelog"]))
+        for caption, names in sections(own).items():
+            index.write(toctree(caption, names))
 
 
 def main() -> int:
@@ -69,7 +95,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--output", type=Path, default=ROOT / "site", help="folder for the pages")
     parser.add_argument("--no-run", action="store_true", help="show the demos without running them")
+    parser.add_argument(
+        "--online", action="store_true", help="link to numpy's, torch's, ... own documentation"
+    )
     options = parser.parse_args()
+    if options.online:
+        os.environ["TINYGRAD_EDU_DOCS_ONLINE"] = "1"
     try:
         from sphinx.cmd.build import build_main
     except ImportError:
@@ -85,9 +116,12 @@ def main() -> int:
     broken = broken_links(options.output)
     for link in broken:
         print(f"broken link: {link}", file=sys.stderr)
-    if not status and not broken:
+    missing = [] if status else missing_entries(options.output / "objects.inv")
+    for name in missing:
+        print(f"not in the reference: {name}", file=sys.stderr)
+    if not (status or broken or missing):
         print(f"documentation: {os.path.relpath(options.output / 'index.html')}")
-    return 1 if status or broken else 0
+    return 1 if status or broken or missing else 0
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,17 @@ author = "The tinygrad_edu authors"
 version = release = tinygrad_edu.__version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
+# other libraries' inventories are on the network: asked for with `python -m docs.build --online`
+if os.environ.get("TINYGRAD_EDU_DOCS_ONLINE"):
+    extensions.append("sphinx.ext.intersphinx")
+    intersphinx_mapping = {
+        "python": ("https://docs.python.org/3", None),
+        "numpy": ("https://numpy.org/doc/stable", None),
+        "scipy": ("https://docs.scipy.org/doc/scipy", None),
+        "torch": ("https://docs.pytorch.org/docs/stable", None),
+        "sklearn": ("https://scikit-learn.org/stable", None),
+        "matplotlib": ("https://matplotlib.org/stable", None),
+    }
 html_theme = "furo"
 html_title = f"{project} {version}"
 html_extra_path = [name for name in ("extra",) if (Path(__file__).parent / name).is_dir()]
@@ -46,7 +58,18 @@ def _foreign(*arguments: Any) -> bool | None:
     return True if re.fullmatch(r"set_\w+_request", name) else None
 
 
+def _elsewhere(app: Any, document: Any) -> None:
+    """Lead from the source of a thing to its description, not to another path to it."""
+    from sphinx.addnodes import desc
+
+    for entry in document.findall(desc):
+        if entry.get("no-index-entry"):
+            for line in entry.children[:1]:
+                line.attributes.pop("module", None)
+
+
 def setup(app: Any) -> None:
-    """Connect the two to autodoc."""
+    """Connect these to autodoc and to viewcode."""
+    app.connect("doctree-read", _elsewhere, priority=400)  # viewcode comes at 500
     app.connect("autodoc-process-docstring", _bars)
     app.connect("autodoc-skip-member", _foreign)

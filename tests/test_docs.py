@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 import ast
+import re
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
+import zlib
 from pathlib import Path
 from types import FunctionType
 
@@ -14,7 +17,7 @@ import pytest
 from docs import api, build, demos, operations
 from docs.links import broken_links
 from docs.texts import convert
-from tinygrad_edu import Value
+from tinygrad_edu import Value, cli
 from tinygrad_edu.engine import ops
 
 ROOT = Path(build.__file__).resolve().parent.parent
@@ -71,6 +74,63 @@ def test_every_room_is_in_the_reference(tmp_path: Path) -> None:
     assert all(api.summary(name) for name in names)
     api.write(tmp_path / "api")
     assert "automodule:: tinygrad_edu.nn" in (tmp_path / "api" / "nn.md").read_text("utf-8")
+
+
+def entries_of(folder: Path) -> set[str]:
+    """The dotted names that the sources of the reference give an entry to."""
+    found = set()
+    for page in folder.glob("*.md"):
+        module = ""
+        for line in page.read_text("utf-8").splitlines():
+            directive = re.match(r"\.\. ([\w:]+):: (?:class )?([\w.]+)", line)
+            if directive is None:
+                continue
+            kind, name = directive.groups()
+            if kind in ("py:module", "py:currentmodule"):
+                module = name
+            elif kind.startswith("auto"):
+                found.add(name)
+            elif kind.startswith("py:"):
+                found.add(f"{module}.{name}")
+    return found
+
+
+def test_every_public_name_has_an_entry(tmp_path: Path) -> None:
+    modules = list(api.listing_modules())
+    assert {"tinygrad_edu", "tinygrad_edu.nn", "tinygrad_edu.drawing.plots"} <= set(modules)
+    wanted = {f"{module}.{name}" for module in modules for name in api.public_names(module)}
+    assert {"tinygrad_edu.compile", "tinygrad_edu.nn.cross_entropy"} <= wanted
+    api.write(tmp_path / "api")
+    assert not wanted - entries_of(tmp_path / "api")
+
+
+def test_every_option_of_the_command_line_has_an_entry() -> None:
+    page = api.command_line_page()
+    for name, command in cli.COMMANDS.items():
+        section = page.partition(f"## tinygrad-edu {name}\n")[2].partition("\n## ")[0]
+        parser = argparse.ArgumentParser()
+        command.configure(parser)
+        for action in parser._actions:
+            for option in action.option_strings or [str(action.metavar or action.dest.upper())]:
+                assert re.search(rf"^\.\. option::.*{re.escape(option)}\b", section, re.M), option
+
+
+def test_every_text_has_one_place_in_the_contents() -> None:
+    own = sorted(path.stem for path in (ROOT / "docs").glob("*.md"))
+    listed = [page for pages in build.sections(own).values() for page in pages]
+    assert len(listed) == len(set(listed))
+    assert set(own) <= set(listed)
+    made = {"demos/index", "api/index", "contributing", "changelog"}
+    assert set(listed) - made <= set(own)
+
+
+def test_a_name_that_the_inventory_lacks_is_found(tmp_path: Path) -> None:
+    wanted = [f"{m}.{name}" for m in api.listing_modules() for name in api.public_names(m)]
+    kept = [name for name in wanted if name != "tinygrad_edu.nn.hinge"]
+    entries = "".join(f"{name} py:function 1 api/x.html#$ -\n" for name in kept)
+    head = b"# Sphinx inventory version 2\n# Project: x\n# Version: 0\n# zlib\n"
+    (tmp_path / "objects.inv").write_bytes(head + zlib.compress(entries.encode()))
+    assert build.missing_entries(tmp_path / "objects.inv") == ["tinygrad_edu.nn.hinge"]
 
 
 def test_links_of_a_text_lead_to_pages_or_copies(tmp_path: Path) -> None:
@@ -178,6 +238,7 @@ def test_the_whole_documentation_builds_without_a_warning(tmp_path: Path) -> Non
     assert done.returncode == 0, done.stdout + done.stderr
     assert (tmp_path / "site" / "operations" / "tanh.html").is_file()
     assert not broken_links(tmp_path / "site")
+    assert not build.missing_entries(tmp_path / "site" / "objects.inv")
 
 
 def test_the_readme_says_what_to_type_without_make() -> None:
