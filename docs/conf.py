@@ -58,11 +58,11 @@ def _foreign(*arguments: Any) -> bool | None:
     return True if re.fullmatch(r"set_\w+_request", name) else None
 
 
-def _elsewhere(app: Any, document: Any) -> None:
+def _elsewhere(*arguments: Any) -> None:
     """Lead from the source of a thing to its description, not to another path to it."""
     from sphinx.addnodes import desc
 
-    for entry in document.findall(desc):
+    for entry in arguments[1].findall(desc):
         if entry.get("no-index-entry"):
             for line in entry.children[:1]:
                 line.attributes.pop("module", None)

@@ -43,5 +43,6 @@ def test_the_code_of_a_page_runs(
 
 
 def test_blocks_are_found_on_their_lines() -> None:
-    text = "a\n```python\nx = 1\n```\n```python\n>>> 1\n1\n```\n```sh\nls\n```\n```python\ny = 2\n```\n"
+    text = "a\n```python\nx = 1\n```\n```python\n>>> 1\n1\n```\n```sh\nls\n```\n"
+    text += "```python\ny = 2\n```\n"
     assert plain_program(text).splitlines() == [*["", "", "x = 1"], *[""] * 9, "y = 2"]
