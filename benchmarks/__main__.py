@@ -10,6 +10,7 @@ from benchmarks._contest import ROOT
 MODULES = (
     "engine",
     "compiled",
+    "recurrences",
     "two_moons_nn",
     "digits_epoch",
     "import_time",

@@ -14,7 +14,7 @@ import numpy
 import pytest
 import torch
 
-from benchmarks import _contest, engine, in_numpy, in_tinygrad, in_torch, programs
+from benchmarks import _contest, engine, in_numpy, in_tinygrad, in_torch, programs, recurrences
 from benchmarks._contest import Contest, Disagreement, check_equal, flatten
 
 TOLERANCE = 1e-11
@@ -222,3 +222,26 @@ def test_memory_is_measured_in_a_fresh_process() -> None:
     assert 3.0 < many["python"] / few["python"] < 4.0  # points and, once, the penalty
     assert 200 * 650 * 50 < many["python"] < 200 * 650 * 500  # 650 operations for each point
     assert numpy.isnan(many["resident"]) or many["resident"] > few["resident"] > 0
+
+
+# --- loops over time ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("program", recurrences.PROGRAMS)
+def test_recurrences_agree_with_torch(program: str) -> None:
+    turns = 12
+    step, weights, start, which = recurrences.PROGRAMS[program](torch)
+    w = torch.tensor(weights, dtype=torch.float64, requires_grad=True)
+    state = list(torch.tensor(start, dtype=torch.float64))
+    for x in torch.tensor(recurrences._numbers(turns, 0.0, 1.0), dtype=torch.float64):
+        zero = torch.zeros((), dtype=torch.float64)
+        state = [zero + s for s in step(w, state, x)]
+    loss = state[which] / turns
+    loss.backward()
+    assert w.grad is not None
+    agree([loss.item(), *w.grad.tolist()], recurrences.contestant("scan", program, turns)())
+
+
+def test_recurrences_that_disagree_are_refused() -> None:
+    with pytest.raises(AssertionError, match="number 1"):
+        recurrences.check({"scan": [1.0, 2.0], "plain loop": [1.0, 2.1]}, "a program")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tinygrad_edu import Value, compile, exp, functional, grad, scan, sigmoid, sqrt, tanh
+from tinygrad_edu import Value, compile, exp, fit, functional, grad, nn, scan, sigmoid, sqrt, tanh
 from tinygrad_edu.engine.scanning import entries, run
 
 np = pytest.importorskip("numpy")
@@ -337,3 +337,38 @@ def test_choices_in_the_step_contribute_exactly_nothing() -> None:
         found = np.asarray(slopes[0]).ravel()
         leaves = written if isinstance(written, list) else [written]
         assert found.tolist() == [x.grad for x in leaves]
+
+
+class Recurrent(nn.Module):
+    """A network of a user's own: two units over the numbers of a row."""
+
+    def __init__(self) -> None:
+        self.weights = [Value(w) for w in (0.3, -0.2, 0.5, 0.1, 0.7, -0.4)]
+
+    def parameters(self) -> list[Value]:
+        return self.weights
+
+    def __call__(self, row: Any) -> Any:
+        w = self.weights
+
+        def step(s: Any, x: Any) -> Any:
+            return [tanh(w[0] * s[0] + w[1] * s[1] + w[2] * x), tanh(w[3] * s[0] + w[4] * x)]
+
+        s = scan(step, [0.0, 0.0], row)
+        return s[0] + w[5] * s[1]
+
+
+@pytest.mark.parametrize("batch", ["full", 1, 3])
+def test_fit_with_a_loop_over_time(batch: int | str) -> None:
+    rows = [[math.sin(i + t) for t in range(6)] for i in range(7)]
+    targets = [r[0] * r[-1] for r in rows]
+    ends = []
+    for compiled in (False, True):
+        model = Recurrent()
+        fit(
+            model, rows, targets, loss=nn.squared_error, learning_rate=0.1, batch=batch, epochs=3,
+            compiled=compiled, seed=1, progress=False,
+        )  # fmt: skip
+        ends.append([p.data for p in model.parameters()])
+    assert ends[0] != [0.3, -0.2, 0.5, 0.1, 0.7, -0.4]
+    assert ends[1] == pytest.approx(ends[0], rel=1e-9)

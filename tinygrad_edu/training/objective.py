@@ -16,8 +16,10 @@ from tinygrad_edu.compiler.loops.storage import Request
 from tinygrad_edu.compiler.trace.gradient_program import gradients
 from tinygrad_edu.compiler.trace.lowering import lower
 from tinygrad_edu.compiler.trace.program import Program
-from tinygrad_edu.compiler.trace.scan_trace import symbols_for
-from tinygrad_edu.compiler.trace.symbol import Symbol
+from tinygrad_edu.compiler.trace.scan_row import CannotScan, Scan
+from tinygrad_edu.compiler.trace.scan_trace import recorder, symbols_for
+from tinygrad_edu.compiler.trace.symbol import Symbol, node_in
+from tinygrad_edu.engine.operation import Op
 from tinygrad_edu.engine.tracing import lifting
 from tinygrad_edu.engine.value import Value
 from tinygrad_edu.nn.loss import predictor
@@ -45,8 +47,13 @@ class Traced:
         count: int,
         parameters: Sequence[Value] = (),
     ) -> None:
-        self.program, self.inputs, self.outputs = _trace(function, count, parameters)
-        again = _trace(function, count, parameters)
+        scans = True
+        try:
+            self.program, self.inputs, self.outputs = _trace(function, count, parameters, scans)
+        except CannotScan:  # something is asked of a loop that only its turns can tell
+            scans = False
+            self.program, self.inputs, self.outputs = _trace(function, count, parameters, scans)
+        again = _trace(function, count, parameters, scans)
         if _form(self.program, self.outputs) != _form(again[0], again[2]):
             raise TypeError(
                 "it does something else each time it is called, and compiled code would repeat "
@@ -59,24 +66,35 @@ class Traced:
 
 
 def _trace(
-    function: Callable[[list[Symbol]], Sequence[Any]], count: int, parameters: Sequence[Value]
+    function: Callable[[list[Symbol]], Sequence[Any]],
+    count: int,
+    parameters: Sequence[Value],
+    scans: bool,
 ) -> tuple[Program, list[int], list[int]]:
     program = Program()
     symbols = [Symbol(program, program.add_input()) for _ in range(count)]
     # A parameter that is met elsewhere, say in a penalty's closure, is the same parameter.
     program.captured.update((p, s.index) for p, s in zip(parameters, symbols))
-    with lifting(symbols_for(program)):
+    with lifting(symbols_for(program), recorder(program) if scans else None):
         found = function(symbols)
-    outputs = [x.index if type(x) is Symbol else program.node_of(x, "result") for x in found]
+    outputs = [node_in(program, x, "result") for x in found]
     return program, [s.index for s in symbols], outputs
 
 
 def _form(program: Program, outputs: list[int]) -> tuple[Any, ...]:
-    rows = [op if op is None else (op.name, op.parameter) for op in program.rows]
+    rows = [op if op is None else _row_form(op) for op in program.rows]
     constants = {node: repr(number) for node, number in program.constants.items()}
     # A Value made on the spot is another one each time; what counts is its number.
     captured = [(repr(value.data), node) for value, node in program.captured.items()]
     return rows, program.codes, program.starts, program.operands, constants, captured, outputs
+
+
+def _row_form(op: Op) -> tuple[Any, ...]:
+    if not isinstance(op, Scan):
+        return op.name, op.parameter
+    step = op.loop
+    inputs = (step.state, step.xs, step.captured)
+    return op.turns, op.trail, inputs, _form(step.program, [*step.new_state, *step.ys])
 
 
 class Objective:
