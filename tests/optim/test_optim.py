@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 import pickle
@@ -16,7 +17,9 @@ from torch_twin import tensor
 
 from tinygrad_edu import Value
 from tinygrad_edu.engine import functional as F
+from tinygrad_edu.nn import MLP, squared_error
 from tinygrad_edu.optim import (
+    SGD,
     AdaGrad,
     Adam,
     AdamW,
@@ -38,6 +41,7 @@ from tinygrad_edu.optim import (
     follow_gradient,
     gradient_norm,
 )
+from tinygrad_edu.training import fit
 
 torch_optim = torch.optim
 
@@ -348,3 +352,35 @@ def test_a_state_that_overflows_is_an_error_and_changes_nothing() -> None:
             optimizer.step(parameters)
         assert [p.data for p in parameters] == [1.0, 2.0]
         assert optimizer.state_dict() == before
+
+
+@pytest.mark.parametrize("kind", [lambda: SGD(0.1, momentum=0.9), lambda: Adam(0.1)])
+def test_a_state_belongs_to_its_parameters(kind: Any) -> None:
+    optimizer, ours, others = kind(), [Value(1.0), Value(2.0)], [Value(1.0), Value(2.0)]
+    for values in (ours, others):
+        for value in values:
+            value.grad = 1.0
+    optimizer.step(ours)
+    with pytest.raises(ValueError, match="other parameters"):
+        optimizer.step(others)
+    with pytest.raises(ValueError, match="other parameters"):
+        optimizer.step(ours[::-1])
+    assert [x.data for x in others] == [1.0, 2.0]
+    optimizer.step(ours)
+    again = kind()
+    again.load_state_dict(optimizer.state_dict())
+    again.step(others)  # a state that was loaded is for those that come next
+    copied = copy.deepcopy(optimizer)
+    copied.step(others)
+    for compiled in (False, True):
+        used, models = kind(), [MLP(1, [2, 1], seed=0) for _ in range(2)]
+        named: dict[str, Any] = {
+            "loss": squared_error,
+            "optimizer": used,
+            "epochs": 2,
+            "compiled": compiled,
+        }
+        fit(models[0], [[1.0]], [2.0], **named)
+        with pytest.raises(ValueError, match="other parameters"):
+            fit(models[1], [[1.0]], [2.0], **named)
+        fit(models[0], [[1.0]], [2.0], **named)

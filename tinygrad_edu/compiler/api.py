@@ -21,6 +21,7 @@ import operator
 import os
 import sys
 import threading
+import warnings
 import weakref
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar, overload
@@ -32,6 +33,7 @@ from tinygrad_edu.compiler.nodes import gradient_of, record_call
 from tinygrad_edu.compiler.trace.arguments import (
     Shape,
     array_shape,
+    build,
     elements,
     is_array,
     read_numbers,
@@ -40,34 +42,59 @@ from tinygrad_edu.compiler.trace.arguments import (
     shape_of,
     write_numbers,
 )
+from tinygrad_edu.compiler.trace.surroundings import Survey
 from tinygrad_edu.compiler.trace.symbol import Symbol
-from tinygrad_edu.compiler.variant import Variant
+from tinygrad_edu.compiler.variant import ALONG, Variant, check_repeats
+from tinygrad_edu.compiler.verification import check as check_results
+from tinygrad_edu.compiler.verification import eager_results
 from tinygrad_edu.engine.operation import to_float
 from tinygrad_edu.engine.tracing import tracing
 from tinygrad_edu.engine.value import Value
 
 R = TypeVar("R")  # what a compiled function returns
+_KEPT = 256  # variants at most
+_LOOKS = 16  # how often surroundings may change before a warning
 Wrt = Any  # None, a position, a captured Value, or a sequence of these
 
 
 @overload
 def compile(
-    function: Callable[..., Value | float], *, strict: bool = False, check: bool = False
+    function: Callable[..., Value | float],
+    *,
+    strict: bool = False,
+    check: bool = False,
+    verify: bool = False,
 ) -> Compiled[float]: ...
 @overload
 def compile(
-    function: Callable[..., list[Value]], *, strict: bool = False, check: bool = False
+    function: Callable[..., list[Value]],
+    *,
+    strict: bool = False,
+    check: bool = False,
+    verify: bool = False,
 ) -> Compiled[list[float]]: ...
 @overload
 def compile(
-    function: Callable[..., tuple[Value, Value]], *, strict: bool = False, check: bool = False
+    function: Callable[..., tuple[Value, Value]],
+    *,
+    strict: bool = False,
+    check: bool = False,
+    verify: bool = False,
 ) -> Compiled[tuple[float, float]]: ...
 @overload
 def compile(
-    function: Callable[..., Any], *, strict: bool = False, check: bool = False
+    function: Callable[..., Any],
+    *,
+    strict: bool = False,
+    check: bool = False,
+    verify: bool = False,
 ) -> Compiled[Any]: ...
 def compile(
-    function: Callable[..., Any], *, strict: bool = False, check: bool = False
+    function: Callable[..., Any],
+    *,
+    strict: bool = False,
+    check: bool = False,
+    verify: bool = False,
 ) -> Compiled[Any]:
     """Compile a function over scalars to native code, at its first call for each argument shape.
 
@@ -80,6 +107,9 @@ def compile(
             rounding, no reassociation, and the C library's exp, log, ... only.
         check: Raise ``FloatingPointError`` if a result is infinite or nan. Compiled code itself
             never raises: it goes on with inf and nan as IEEE 754 has them.
+        verify: At the first call for each kind of question and shape run the function eagerly as
+            well (of rows: up to five), and raise ``RuntimeError`` if results or gradients differ by
+            more than rounding.
 
     Raises:
         ImportError: If numpy or llvmlite is missing (``pip install "tinygrad_edu[fast]"``).
@@ -88,22 +118,30 @@ def compile(
     if not callable(function):
         raise TypeError(f"compile: expected a function, got {type(function).__name__}")
     native.llvm()
-    return Compiled(function, strict, check)
+    return Compiled(function, strict, check, verify)
 
 
 class Compiled(Generic[R]):
     """A compiled function; made by ``compile``. It may be called from several threads at once.
 
     Values (leaves) that the function uses from its surroundings are inputs, too: their data are
-    read at each call. Plain numbers of its surroundings stay as they were when it was traced.
-    Arguments that are Values count as the numbers they hold. Gradients come in the structure of the
-    arguments; a module's as a dict by parameter name.
+    read at each call. Where plain numbers that it uses have changed (in its closure, in globals, in
+    attributes of modules), it is traced again. Arguments that are Values count as the numbers they
+    hold. Gradients come in the structure of the arguments; a module's as a dict by parameter name.
     """
 
-    def __init__(self, function: Callable[..., Any], strict: bool, check: bool) -> None:
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        strict: bool,
+        check: bool,
+        verify: bool = False,
+    ) -> None:
         self.function = function
         self.strict = strict
         self.check = check
+        self.verify = verify
+        self._verified: set[int] = set()
         self.__name__: Any | str = getattr(function, "__name__", "function")
         self.__qualname__: Any | str = getattr(function, "__qualname__", self.__name__)
         self.__module__ = getattr(function, "__module__", __name__)
@@ -112,6 +150,10 @@ class Compiled(Generic[R]):
         self._variants: dict[Any, Variant] = {}
         self._known: dict[Any, Variant] = {}
         self._gradients: dict[Any, Compiled[Any]] = {}
+        self._survey: Survey | None = None
+        self._looks: dict[Any, int] = {}  # what was seen around the function -> its number
+        self._look = 0
+        self._own: frozenset[Any] = frozenset()  # what the function itself changes
         self._lock = threading.RLock()
 
     def gradient_function(
@@ -126,7 +168,7 @@ class Compiled(Generic[R]):
         found = self._gradients.get(key)
         if found is None:
             slopes = gradient_of(self.function, shapes, places, captured, k)
-            found = self._gradients[key] = Compiled(slopes, self.strict, self.check)
+            found = self._gradients[key] = Compiled(slopes, self.strict, self.check, self.verify)
         return found
 
     def captured_by(self, args: tuple[Any, ...]) -> list[Value]:
@@ -463,21 +505,23 @@ class Compiled(Generic[R]):
 
             method.__name__ = self.__name__
             method.__doc__ = self.__doc__
-            bound = self._bound[instance] = Compiled(method, self.strict, self.check)
+            bound = self._bound[instance] = Compiled(method, self.strict, self.check, self.verify)
         return bound
 
     def __copy__(self) -> Compiled[R]:
-        return Compiled(self.function, self.strict, self.check)
+        return Compiled(self.function, self.strict, self.check, self.verify)
 
     def __deepcopy__(self, memo: Any) -> Compiled[R]:
-        return Compiled(self.function, self.strict, self.check)  # compiled code is made again
+        return Compiled(
+            self.function, self.strict, self.check, self.verify
+        )  # compiled code is made again
 
     def __reduce__(self) -> Any:
         module, name = getattr(self.function, "__module__", None), self.__qualname__
         home = sys.modules.get(module or "")
         if home is not None and getattr(home, name, None) is self:
             return name  # decorated: found again by its name
-        return (Compiled, (self.function, self.strict, self.check))
+        return (Compiled, (self.function, self.strict, self.check, self.verify))
 
     # --- finding the variant ---
 
@@ -505,7 +549,7 @@ class Compiled(Generic[R]):
             several = tuple(wrt) if type(wrt) is list else wrt
             key = (question, several, shared, *[x.shape for x in args])
             known = self._known.get(key)
-            if known is not None:
+            if known is not None and self._survey is not None and self._survey.unchanged():
                 return known, [args[i] for i in known.row_positions]
         found = self._checked_row_variant(question, args, shared, _wanted(wrt, args))
         if key is not None:
@@ -570,17 +614,51 @@ class Compiled(Generic[R]):
         exact: bool = False,
     ) -> Variant:
         key = (question, shapes, wanted, rows, exact)
-        variant = self._variants.get(key)
+        variant = self._variants.get((self._look_around(), *key))
         if variant is None:
             with self._lock:
-                variant = self._variants.get(key)
+                variant = self._variants.get((self._look_around(), *key))
                 if variant is None:
+                    drawn = self._survey.drawn() if self._survey else []
                     variant = Variant(
                         self.function, question, shapes, wanted, rows, lanes, self.strict,
                         exact=exact,
                     )  # fmt: skip
-                    self._variants[key] = variant
+                    self._look_after(question, shapes, drawn)
+                    while len(self._variants) >= _KEPT:
+                        del self._variants[next(iter(self._variants))]
+                        self._known.clear()
+                    self._variants[(self._look, *key)] = variant
         return variant
+
+    def _look_around(self) -> int:
+        """Return the number of what is to be seen around the function now."""
+        survey = self._survey
+        if survey is not None and survey.unchanged():
+            return self._look
+        with self._lock:
+            if survey is not None and len(self._looks) == _LOOKS:
+                names = ", ".join(sorted({name for _, name in survey.changes()})[:5])
+                warnings.warn(
+                    f"{self.__name__} is traced and compiled again whenever what it uses changes, "
+                    f"which is often: {names}; make it an argument",
+                    RuntimeWarning,
+                    stacklevel=6,
+                )
+            self._survey = survey = Survey(self.function, ignored=self._own)
+            self._look = self._looks.setdefault(survey.key, len(self._looks))
+            self._known.clear()
+        return self._look
+
+    def _look_after(self, question: str, shapes: tuple[Shape, ...], drawn: list[Any]) -> None:
+        """See whether the function, when it was traced, changed what it uses itself."""
+        survey = self._survey
+        if survey is None or (survey.unchanged() and survey.drawn() == drawn):
+            return
+        check_repeats(self.function, shapes, question)
+        self._own |= frozenset(survey.changes())
+        self._survey = survey = Survey(self.function, ignored=self._own)
+        self._look = self._looks.setdefault(survey.key, len(self._looks))
 
     # --- running it ---
 
@@ -600,6 +678,8 @@ class Compiled(Generic[R]):
         if variant.inexact and _any_nan(numbers):
             exact = self._exactly(variant)
             numbers = exact.kernel.run(self._write(exact, args)).copy()
+        if self.verify and id(variant) not in self._verified:
+            self._verify(variant, [self._numbers(variant, args)])
         if self.check:
             self._finite(numbers)
         return numbers
@@ -614,9 +694,44 @@ class Compiled(Generic[R]):
         if variant.inexact and (_any_nan(sums) or _any_nan(out.ravel())):
             exact = self._exactly(variant)
             out, sums = exact.kernel.run_rows(self._write(exact, args), matrices, threads)
+        if self.verify and id(variant) not in self._verified:
+            rows = sorted({len(out) * i // 5 for i in range(5)} if len(out) else ())
+            self._verify(variant, [self._numbers(variant, args, matrices, i) for i in rows])
         if self.check:
             self._finite(out)
         return out, sums
+
+    def _numbers(
+        self, variant: Variant, args: tuple[Any, ...], matrices: Sequence[Any] = (), row: int = 0
+    ) -> list[list[float]]:
+        """Return the numbers of each argument, those of one row where there are rows."""
+        import numpy
+
+        found, rest = [], iter(matrices)
+        for i, (x, shape) in enumerate(zip(args, variant.shapes)):
+            if i in variant.row_positions:
+                found.append(numpy.ravel(next(rest)[row]).tolist())
+            else:
+                numbers = numpy.zeros(shape.size)
+                write_numbers(x, shape, numbers, 0, self.__name__)
+                found.append(numbers.tolist())
+        return found
+
+    def _verify(self, variant: Variant, cases: list[list[list[float]]]) -> None:
+        """Compare with the function run eagerly; see ``verification.py``."""
+        shapes = variant.shapes[:-1] if variant.question in ALONG else variant.shapes
+        every = tuple(range(len(shapes)))
+        for numbers in cases:
+            expected = eager_results(self.function, shapes, numbers)
+            if expected is None:
+                continue
+            plain = tuple([build(shape, map(Value, part)) for shape, part in zip(shapes, numbers)])
+            values = self._found("value", shapes, (), (), 1)
+            slopes = self._found("jacobian", shapes, every, (), 1)
+            self._verified |= {id(variant), id(values), id(slopes)}
+            found = self._run(values, plain), self._run(slopes, plain)
+            rows = found[1].reshape(len(expected[0]), -1) if expected[0] else []
+            check_results(self.__name__, (found[0], rows), expected)
 
     def _exactly(self, variant: Variant) -> Variant:
         """Return the variant in which the derivatives of what was not chosen cannot make a nan."""

@@ -220,6 +220,27 @@ def _run_on_symbols(
     return program, leaves, result
 
 
+def check_repeats(function: Callable[..., Any], shapes: Sequence[Shape], question: str) -> None:
+    """Check that a function which changes what it uses does the same again all the same.
+
+    Raises:
+        TypeError: If it does not: compiled code would repeat what it did the first time.
+    """
+    forms = []
+    for _ in range(2):
+        program, _, result = _run_on_symbols(function, shapes, question)
+        nodes = [x.index if type(x) is Symbol else repr(x) for x in outputs_of(result, "result")[1]]
+        rows = [op if op is None else (op.name, op.parameter) for op in program.rows]
+        constants = {node: repr(number) for node, number in program.constants.items()}
+        forms.append((rows, program.codes, program.starts, program.operands, constants, nodes))
+    if forms[0] != forms[1]:
+        raise TypeError(
+            "compile: the function does something else each time it is called (it draws "
+            "random numbers, or changes what it uses), and compiled code would repeat what it did "
+            "once; pass what changes as an argument"
+        )
+
+
 def _check_inside(
     interior: dict[Value, int],
     function: Callable[..., Any],

@@ -7,6 +7,7 @@ on floats here, and on a compiler's symbols. The optimizers themselves are in ``
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -74,6 +75,7 @@ class Optimizer(metaclass=_BothForms):
     epochs: int
 
     initial: State = ()
+    unfollowed = ("steps", "epochs", "_state", "_of", "parameters")  # what update gets handed in
     parameters: list[Any] | None = None  # those it was made with, in torch's form
 
     def __init__(self, learning_rate: float | Schedule, *, maximize: bool = False) -> None:
@@ -84,6 +86,26 @@ class Optimizer(metaclass=_BothForms):
         self.steps = 0
         self.epochs = 0
         self._state: list[State] = []
+        self._of: list[Any] | None = None  # whose state it is
+
+    def belongs_to(self, parameters: list[Any]) -> None:
+        """Take these as the parameters whose state is kept from now on.
+
+        Raises:
+            ValueError: If there is a state, and it is that of others.
+        """
+        of = self._of
+        if self._state and self.initial and of is not None:
+            same = len(of) == len(parameters) and all(map(operator.is_, of, parameters))
+            if not same:
+                raise ValueError(
+                    f"{type(self).__name__}: has been stepping other parameters and remembers "
+                    "their gradients; take a new one for these"
+                )
+        self._of = list(parameters)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_of": None}  # a copy goes on with copies
 
     def update(
         self, parameter: Any, gradient: Any, state: State, learning_rate: Any, step: Any
@@ -148,7 +170,7 @@ class Optimizer(metaclass=_BothForms):
                 was made with (``Adam(model.parameters(), lr=0.1)``), if ``None``.
 
         Raises:
-            ValueError: If there are more or fewer of them than at the last step.
+            ValueError: If they are not those of the steps before, and there is a state.
             FloatingPointError: If a parameter, or what is remembered of it, would become nan or
                 infinite. All are then unchanged.
         """
@@ -159,6 +181,7 @@ class Optimizer(metaclass=_BothForms):
                 f"{type(self).__name__}.step: expected the {len(before)} parameters of the steps "
                 f"before, got {len(moved)}"
             )
+        self.belongs_to(moved)
         rate, number = self.learning_rate, self.steps + 1
         sign = -1.0 if self.maximize else 1.0
         update = self.update
@@ -217,10 +240,10 @@ class Optimizer(metaclass=_BothForms):
                 f"load_state_dict: expected {len(self.initial)} numbers for each parameter "
                 f"of {here}, and counts from 0"
             )
-        self.steps, self.epochs, self._state = steps, epochs, states
+        self.steps, self.epochs, self._state, self._of = steps, epochs, states, None
 
     def __repr__(self) -> str:
-        counters = ("schedule", "steps", "epochs", "_state", "parameters")
+        counters = ("schedule", "steps", "epochs", "_state", "_of", "parameters")
         constant = isinstance(self.schedule, Constant)
         shown = [f"{self.schedule.start:g}" if constant else repr(self.schedule)]
         for name, value in vars(self).items():

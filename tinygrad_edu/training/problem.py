@@ -83,6 +83,7 @@ def make_problem(
             "take a new one"
         )
     rows, targets, first = _checked(model, loss, X, y, "")
+    optimizer.belongs_to(parameters)
     unreached = _unreached(model, loss, rows, targets, first)
     return Problem(model, parameters, rows, targets, loss, optimizer, unreached=unreached)
 

@@ -12,6 +12,7 @@ from functools import lru_cache
 from itertools import islice
 from typing import Any, NamedTuple
 
+from tinygrad_edu.compiler.trace.surroundings import form_of
 from tinygrad_edu.engine.operation import Node, to_float
 from tinygrad_edu.engine.value import Value
 
@@ -22,7 +23,7 @@ class Shape(NamedTuple):
     Attributes:
         kind: ``"number"``, ``"list"``, ``"tuple"``, ``"dict"``, ``"array"``, ``"module"`` or
             ``"fixed"`` (text and ``None``, which the function sees as they are).
-        detail: Keys of a dict, shape of an array, the module, the fixed object.
+        detail: Keys of a dict, shape of an array, form of a module, the fixed object.
         parts: The shapes inside; none for a list or tuple of nothing but numbers.
         size: How many numbers there are.
     """
@@ -71,7 +72,8 @@ def shape_of(x: Any, where: str) -> Shape:
         parts = tuple([shape_of(y, f"{where}[{key!r}]") for key, y in x.items()])
         return Shape("dict", tuple(x), parts, _total(parts))
     if hasattr(x, "with_parameters"):
-        return Shape("module", x, (), len(x.parameters()))
+        form = form_of(x)
+        return Shape("module", form, (), form.size)
     if x is None or isinstance(x, str):
         return Shape("fixed", x, (), 0)
     if isinstance(x, tuple) and hasattr(kind, "_make"):  # a named tuple keeps its class
@@ -166,7 +168,7 @@ def build(shape: Shape, nodes: Iterator[Any]) -> Any:
         flat[:] = list(islice(nodes, size))
         return flat.reshape(detail)
     if kind == "module":
-        return detail.with_parameters(list(islice(nodes, size)))
+        return detail.module.with_parameters(list(islice(nodes, size)))
     if kind == "fixed":
         return detail
     found = [build(part, nodes) for part in parts] if parts else list(islice(nodes, size))
@@ -185,8 +187,7 @@ def read_numbers(shape: Shape, numbers: Any, start: int = 0) -> Any:
     if kind == "array":
         return part_numbers.reshape(detail)
     if kind == "module":
-        names = [name for name, _ in detail.named_parameters()]
-        return dict(zip(names, part_numbers.tolist()))
+        return dict(zip(detail.names, part_numbers.tolist()))
     if kind == "fixed":
         return detail
     if parts:
@@ -266,7 +267,7 @@ def read_rows(shape: Shape, matrix: Any, start: int = 0) -> Any:
     if not parts:
         found = [matrix[:, start + i].copy() for i in range(size)]
         if kind == "module":
-            return dict(zip([name for name, _ in detail.named_parameters()], found))
+            return dict(zip(detail.names, found))
         return _container(kind, detail, found)
     found = []
     for part in parts:
