@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from tinygrad_edu.grading import graphs, operations
-from tinygrad_edu.grading.programs import FORMS
+from tinygrad_edu.grading.operations import method_of
+from tinygrad_edu.grading.programs import FORMS, Program
 from tinygrad_edu.grading.report import Report, Result, Status
-from tinygrad_edu.grading.running import Runner
+from tinygrad_edu.grading.running import Runner, local_bench
 from tinygrad_edu.grading.session import OPERATIONS, Fault, NotYet, Session
 
 
@@ -32,13 +33,22 @@ class Check:
 
 
 def checks_for(kind: Any) -> list[Check]:
+    """The checks that a class is to pass."""
+    return checks_with(lambda name: callable(getattr(kind, name, None)))
+
+
+def checks_with(has: Callable[[str], bool], required: frozenset[str] | None = None) -> list[Check]:
     """The checks that a class with these methods is to pass."""
-    names = [
-        name
-        for name, codes in OPERATIONS.items()
-        if not FORMS[codes[0].steps[0].form].needs
-        or callable(getattr(kind, FORMS[codes[0].steps[0].form].needs, None))
-    ]
+
+    def asked(code: Program) -> bool:
+        form = code.steps[0].form
+        if required is not None and form in required:
+            return True
+        if FORMS[form].needs:
+            return has(FORMS[form].needs)
+        return required is None or has(method_of(code))
+
+    names = [name for name, codes in OPERATIONS.items() if asked(codes[0])]
     forwards = tuple(f"forward of {name}" for name in names)
     plus_times = ("gradient of a + b", "gradient of a * b")
     graph = (*plus_times, "chain rule", "gradients add up")
@@ -93,14 +103,20 @@ def run_checks(
     kind: Any, against: str, seed: int, examples: int, skip: Sequence[str], strict: bool
 ) -> Report:
     """Run the checks in order; see ``tinygrad_edu.grading.grade``."""
-    checks = checks_for(kind)
+    session = Session(Runner.of(local_bench(kind)), against, seed, examples)
+    results = judge(session, skip, strict)
+    return Report(getattr(kind, "__qualname__", str(kind)), results)
+
+
+def judge(session: Session, skip: Sequence[str] = (), strict: bool = False) -> tuple[Result, ...]:
+    """Run the checks in order on the class of a session, wherever it lives."""
+    checks = checks_with(session.runner.has, session.required)
     unknown = set(skip) - {check.name for check in checks}
     if unknown:
         raise ValueError(
             f"skip: no check named {', '.join(sorted(map(repr, unknown)))}; "
             f"there are {', '.join(check.name for check in checks)}"
         )
-    session = Session(Runner(kind), against, seed, examples)
     skipped = set(skip)
     results: dict[str, Result] = {}
     blocked = False
@@ -118,10 +134,13 @@ def run_checks(
                 results[check.name] = Result(check.name, "waiting")
             continue
         try:
+            session.runner.bench.ask({"do": "fresh"})
             check.run(session)
         except Fault as fault:
             status: Status = "advice" if check.advice and not strict else "failed"
-            results[check.name] = Result(check.name, status, fault.message, fault.example)
+            results[check.name] = Result(
+                check.name, status, fault.message, fault.example, fault.line
+            )
             blocked = blocked or check.early
         except NotYet:
             results[check.name] = Result(check.name, "waiting")
@@ -129,4 +148,4 @@ def run_checks(
             if not check.early:
                 session.good.add(check.name)
                 results[check.name] = Result(check.name, "passed")
-    return Report(getattr(kind, "__qualname__", str(kind)), tuple(results.values()))
+    return tuple(results.values())

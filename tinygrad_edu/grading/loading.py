@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tinygrad_edu.grading.running import Runner, TooLong, bounded
+from tinygrad_edu.grading.running import Runner, bounded, local_bench
 
 
 class Unloadable(Exception):
@@ -38,8 +38,10 @@ def load_class(where: str) -> type[Any]:
     sys.modules[module_name] = module  # dataclasses look their module up
     try:
         bounded(lambda: loader.exec_module(module))
-    except (Exception, TooLong, SystemExit) as error:
-        raise Unloadable(Runner(object).explain(error, path.name)) from error
+    except BaseException as error:
+        bench = local_bench(object)
+        text = Runner.of(bench).explain(bench.describe(error), path.name)
+        raise Unloadable(text) from error
     finally:
         del sys.modules[module_name]
     found = getattr(module, name, None)

@@ -152,9 +152,9 @@ def expected(code: Program, against: str = "tinygrad_edu") -> Outcome:
     )
 
 
-def close(got: float, wanted: float, scale: float = 1.0) -> bool:
+def close(got: float, wanted: float, scale: float = 1.0, tolerance: float = 1e-7) -> bool:
     """Equal up to rounding; ``scale`` is the size of the numbers that met on the way."""
-    return math.isclose(got, wanted, rel_tol=1e-7, abs_tol=1e-9 * max(1.0, scale))
+    return math.isclose(got, wanted, rel_tol=tolerance, abs_tol=0.01 * tolerance * max(1.0, scale))
 
 
 def well_behaved(code: Program) -> bool:

@@ -19,12 +19,16 @@ class Result:
             ``"waiting"`` for a check that makes no sense before others pass.
         message: What is wrong and what to do about it, in sentences; empty if the check passed.
         example: Lines of Python that show the fault, to paste and try; may be empty.
+        line: The line of the student's file that is to blame, where one is known.
+        cause: The misconception, where an experiment proves it, in a few words.
     """
 
     name: str
     status: Status
     message: str = ""
     example: tuple[str, ...] = field(default=())
+    line: int | None = None
+    cause: str = ""
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from tinygrad_edu.grading.programs import (
     FORMS,
@@ -20,8 +19,9 @@ from tinygrad_edu.grading.running import Broken, Runner, magnitude
 class Fault(Exception):
     """A check found something; carries the message and the lines that show it."""
 
-    def __init__(self, message: str, example: Sequence[str] = ()) -> None:
+    def __init__(self, message: str, example: Sequence[str] = (), line: int | None = None) -> None:
         super().__init__(message)
+        self.line = line
         self.message = message
         self.example: tuple[str, ...] = tuple(example)
 
@@ -39,11 +39,12 @@ class Session:
     seed: int
     examples: int
     good: set[str] = field(default_factory=set)  # the names of the checks that passed
+    required: frozenset[str] | None = None  # by the rubric; None: what every class should have
     chained: set[str] = field(default_factory=set)  # the operations that obey the chain rule
 
-    @property
-    def kind(self) -> Any:
-        return self.runner.kind
+    def close(self, got: float, wanted: float, scale: float = 1.0) -> bool:
+        """Equal up to the rounding of this class's numbers."""
+        return close(got, wanted, scale, self.runner.tolerance)
 
     def expected(self, code: Program) -> Outcome:
         return expected(code, self.against)
@@ -56,15 +57,15 @@ class Session:
         try:
             got = self.runner.run(code)
         except Broken as broken:
-            raise Fault(broken.message, self.code(code)) from None
+            raise Fault(broken.message, self.code(code), broken.line) from None
         wanted = self.expected(code)
         scale = magnitude(wanted)
         shown = range(len(code.inputs)) if nodes is None else nodes
         for i, name in enumerate(code.names):
-            if not close(got.data[i], wanted.data[i], scale):
+            if not self.close(got.data[i], wanted.data[i], scale):
                 return f"{name}.data: expected {wanted.data[i]:.10g}, got {got.data[i]:.10g}", got
         for i in shown:
-            if not close(got.grads[i], wanted.grads[i], scale):
+            if not self.close(got.grads[i], wanted.grads[i], scale):
                 name = code.names[i]
                 return f"{name}.grad: expected {wanted.grads[i]:.10g}, got {got.grads[i]:.10g}", got
         return "", got
