@@ -13,9 +13,16 @@ from typing import Any
 import pytest
 from chromium import OpenPage, browser, watched
 
-from tinygrad_edu.drawing.figures.network import NEGATIVE_DASHES, THINNEST, WIDEST
+from tinygrad_edu import Value, grad
+from tinygrad_edu.drawing.figures.network import (
+    NEGATIVE_DASHES,
+    THINNEST,
+    WIDEST,
+    column_outputs,
+)
 from tinygrad_edu.drawing.pages.page import Page
 from tinygrad_edu.drawing.pages.train_page import train_page
+from tinygrad_edu.drawing.plots.classes import Classified
 from tinygrad_edu.nn import (
     MLP,
     LogisticRegression,
@@ -27,7 +34,7 @@ from tinygrad_edu.nn import (
     mean_squared_error,
 )
 from tinygrad_edu.nn.loss import predictor
-from tinygrad_edu.optim import Adam
+from tinygrad_edu.optim import SGD, Adam
 from tinygrad_edu.training import fit
 
 
@@ -239,3 +246,191 @@ def test_dark_and_light_are_drawn_again(open_page: OpenPage) -> None:
     page.evaluate("() => new Promise(done => requestAnimationFrame(() => setTimeout(done, 50)))")
     assert sum(pixels(page, [[5, 5]])[0]) < light
     assert page.inner_text("#count") == "1 of 3"
+
+
+# --- neurons, points, axes, paper -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_all_neurons_are_the_models(open_page: OpenPage, name: str) -> None:
+    model, X, y, history, loss = trained(name)
+    page = open_page(train_page(model, X, y, history, loss=loss).html)
+    copy = model.with_parameters(history.snapshots[-1][1])
+    places = data(train_page(model, X, y, history, loss=loss))["neurons"]
+    got = page.evaluate("X => X.map(x => neurons(data.parameters.at(-1), x))", X[:6])
+    for x, outputs in zip(X[:6], got, strict=True):
+        columns = column_outputs(copy, x, Classified(copy, X, y, loss).answers(copy))
+        for neuron, place in places:
+            column, j = map(int, neuron.split("-")[1:])
+            assert outputs[place] == pytest.approx(float(columns[column][j]), rel=1e-12)
+
+
+def test_pointing_at_a_neuron_shows_its_map_and_choosing_keeps_it(open_page: OpenPage) -> None:
+    page = open_page(page_of("hinge").html)
+    page.click("#last")
+    answers = pixels(page, [[20, 30], [180, 170]])
+    page.hover("#neuron-1-2 circle")
+    assert page.inner_text("#plane-title") == "What hidden layer 1, neuron 3 computes"
+    mapped = pixels(page, [[20, 30], [180, 170]])
+    assert mapped != answers
+    outputs = page.evaluate(
+        "[[20, 30], [180, 170]].map(([i, j]) => neurons(data.parameters.at(-1), pointAt(i, j))[4])"
+    )
+    for (red, _, blue), output in zip(mapped, outputs):
+        assert (blue > red) == (output > 0)  # blue above zero, orange below
+    page.hover("h1")
+    assert page.inner_text("#plane-title") == "What it answers"
+    assert pixels(page, [[20, 30], [180, 170]]) == answers
+    page.click("#neuron-1-2 circle")
+    page.hover("h1")
+    assert page.is_visible("#unpin")
+    assert page.inner_text("#plane-title") == "What hidden layer 1, neuron 3 computes"
+    page.keyboard.press("Escape")
+    assert page.inner_text("#plane-title") == "What it answers"
+    page.focus("#neuron-2-1")
+    page.keyboard.press("Enter")
+    assert page.get_attribute("#neuron-2-1", "aria-pressed") == "true"
+
+
+def test_a_point_opens_the_steps_of_its_loss(open_page: OpenPage) -> None:
+    model, X, y, history, loss = trained("logits")
+    page = open_page(train_page(model, X, y, history, loss=loss).html)
+    page.click("#next")
+    for i in (0, 1, 5):
+        page.fill("#point", str(i + 1))
+        page.click("#choose button")
+        steps = page.frames[-1]
+        steps.click("#last")
+        copy = model.with_parameters([Value(v) for v in history.snapshots[1][1]])
+        point = [Value(v) for v in X[i]]
+        output = loss(predictor(copy, loss)(point), y[i])
+        assert steps.evaluate("now.values.at(-1)") == pytest.approx(output.data, rel=1e-12)
+        expected = grad(output, [*copy.parameters(), *point])
+        found = dict(steps.evaluate("nodes.map((n, i) => [n.name, now.gradients[i]])"))
+        names = [p.label for p in model.parameters()] + ["x1", "x2"]
+        for name, gradient in zip(names, expected, strict=True):
+            assert found[name] == pytest.approx(gradient, rel=1e-9, abs=1e-15)
+        page.click("#close")
+    page.fill("#point", "99")
+    page.evaluate("byId('choose').noValidate = true")
+    page.click("#choose button")
+    assert page.inner_text("#problem") == f"There are points 1 to {len(X)}."
+    page.locator(".point").nth(2).click()
+    assert page.locator("#steps iframe").get_attribute("title") == "Point 3, step by step"
+
+
+def test_large_graphs_have_no_steps_and_say_why() -> None:
+    X, y = blobs(2, [-1, 1])
+    model = MLP(2, [20, 18, 1], "tanh", seed=1)
+    history = fit(model, X, y, loss=hinge, epochs=1, record=1)
+    carried = data(train_page(model, X, y, history, loss=hinge))
+    assert carried["steps"] == []
+    assert re.match(r"the graph of one example's loss has \d+ nodes", carried["no_steps"])
+
+
+@pytest.mark.parametrize("name", ["hinge", "logits", "numbers"])
+def test_training_in_the_page_is_gradient_descent(open_page: OpenPage, name: str) -> None:
+    make, loss, labels = MODELS[name]
+    X, y = blobs(len(labels), labels)
+    model = make()
+    history = fit(
+        model, X, y, loss=loss, optimizer=SGD(0.2), batch="full", epochs=6, record=2, seed=1
+    )
+    page = open_page(train_page(model, X, y, history, loss=loss).html)
+    assert page.input_value("#rate") == "0.2"
+    page.click("#start")
+    page.wait_for_selector('#start:text("Start again")')
+    yours = page.evaluate("({ p: yours.parameters, loss: yours.loss })")
+    assert yours["loss"] == pytest.approx(history.loss, rel=1e-9)
+    for (_, expected), got in zip(history.snapshots, yours["p"], strict=True):
+        assert got == pytest.approx(expected, rel=1e-8, abs=1e-12)
+    assert page.inner_text("#status").startswith("Your run, learning rate 0.2: after epoch 6:")
+    page.select_option("#run", "recorded")  # the reference stays
+    assert page.inner_text("#status").startswith("After epoch 6:")
+    assert page.locator("#course .yours").count() == page.locator("#course .loss").count() == 1
+
+
+def test_a_learning_rate_that_is_too_large_is_told(open_page: OpenPage) -> None:
+    page = open_page(page_of("numbers", title="t").html)
+    for rate in ("0", "-1", ""):
+        page.fill("#rate", rate)
+        page.click("#start")
+        assert "expected a positive number" in page.inner_text("#problem")
+    page.fill("#rate", "1e308")
+    page.select_option("#batch", "1")
+    page.click("#start")
+    page.wait_for_selector("#problem:not(:empty)")
+    assert "Your run stopped in epoch 1" in page.inner_text("#problem")
+    page.click("#last")
+    assert page.inner_text("#status").startswith("Your run, learning rate 1e+308: before training")
+
+
+def test_no_part_of_the_page_covers_another(open_page: OpenPage) -> None:
+    page = open_page(page_of("hinge").html)
+    page.click("#neuron-1-0 circle")
+    for width, height in [(1280, 800), (1920, 1080), (375, 800), (1024, 600)]:
+        page.set_viewport_size({"width": width, "height": height})
+        wide = page.evaluate(
+            "[...document.querySelectorAll('body *')].filter((x) => !x.closest('.network')"
+            " && x.getBoundingClientRect().right > innerWidth + 1).map((x) => x.id || x.tagName)"
+        )
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), (width, wide)
+        bad = page.evaluate(
+            """() => {
+              const parts = [...document.querySelectorAll("h1, h2, .tick, .axis-name, #heat, "
+                + ".network, #course text, #status, .controls, .way, .keys, .plane canvas")]
+                .filter((x) => x.getClientRects().length && getComputedStyle(x).display !== "none"
+                  && !(innerWidth <= 960 && x.closest(".now")))
+                .map((x) => [x, x.getBoundingClientRect()]);
+              return parts.flatMap(([x, a], i) => parts.slice(0, i).filter(([y, b]) =>
+                Math.min(a.right, b.right) - Math.max(a.left, b.left) > 1
+                && Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > 1)
+                .map(([y]) => [x, y].map((z) => z.textContent.trim() || z.tagName).join(" over ")));
+            }"""
+        )
+        assert bad == [], (width, height)
+
+
+def test_the_plane_has_axes(open_page: OpenPage) -> None:
+    model, X, y, history, loss = trained("hinge")
+    page = open_page(train_page(model, X, y, history, loss=loss).html)
+    found = page.eval_on_selector_all(
+        ".plane .tick",
+        "all => all.map(x => [x.textContent, x.getAttribute('text-anchor'),"
+        " Number(x.getAttribute('x')), Number(x.getAttribute('y'))])",
+    )
+    assert len(found) >= 6
+    left, right, below, above = data(train_page(model, X, y, history, loss=loss))["domain"]
+    for text, anchor, x, y_ in found:
+        number = float(text.replace("−", "-"))
+        if anchor == "middle":
+            assert left + (right - left) * x / 400.0 == pytest.approx(number, abs=1e-6)
+        else:
+            at = above - (above - below) * (y_ - 4.0) / 400.0
+            assert at == pytest.approx(number, abs=1e-6)
+    assert page.locator(".plane .axis-name").all_text_contents() == ["x1", "x2"]
+
+
+def test_in_the_dark_the_legend_has_the_colours_of_the_lines(open_page: OpenPage) -> None:
+    page = open_page(page_of("hinge").html, color_scheme="dark")
+    strokes = page.evaluate(
+        """() => {
+          const of = (x) => getComputedStyle(x).stroke;
+          const line = (dashed) => data.weights.map(([id]) => byId(id))
+            .find((x) => (x.style.strokeDasharray !== "none") === dashed);
+          return [of(document.querySelector(".network .positive")), of(line(false)),
+            of(document.querySelector(".network .negative")), of(line(true))];
+        }"""
+    )
+    assert strokes[0] == strokes[1] != strokes[2] == strokes[3]
+
+
+def test_on_paper_the_trained_net_in_light_colours(open_page: OpenPage) -> None:
+    page = open_page(page_of("hinge").html, color_scheme="dark")
+    page.click("#next")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert page.inner_text("#status").startswith("After epoch 6")
+    assert min(sum(p) for p in pixels(page, [[5, 5], [190, 190], [5, 190]])) > 300
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert page.inner_text("#count") == "1 of 3"
+    assert max(sum(p) for p in pixels(page, [[5, 5], [190, 190], [5, 190]])) < 450

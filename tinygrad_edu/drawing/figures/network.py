@@ -158,17 +158,14 @@ def _numbers(
     if example is None:
         return [], []
     inputs = [Value(x) for x in (example if hasattr(example, "__len__") else [example])]
-    features = getattr(model, "features", None)
-    nodes: list[list[Any]] = [list(features(inputs)) if features else inputs]
-    if hasattr(model, "layers"):
-        for layer in model.layers:
-            nodes.append(_as_list(layer(nodes[-1])))
-    elif loss is not None:
+    if loss is not None:
         from tinygrad_edu.nn.loss import predictor
 
-        nodes.append(_as_list(predictor(model, loss)(inputs)))
+        predict: Any = predictor(model, loss)
     else:
-        nodes.append(_as_list(model(inputs)))
+        predict = model
+    nodes = column_outputs(model, inputs, predict)
+    features = getattr(model, "features", None)
     outputs = nodes[-1]
     values = [[as_float(node) for node in column] for column in nodes]
     if loss is None and len(outputs) > 1:
@@ -177,6 +174,24 @@ def _numbers(
     objective: Value = prediction if loss is None else loss(prediction, target)
     wanted = nodes if not features else [[], *nodes[1:]]  # features were made twice, for us as well
     return values, [grad(objective, column) if column else [] for column in wanted]
+
+
+def column_outputs(model: Any, inputs: list[Any], predict: Any) -> list[list[Any]]:
+    """Return what each column of a model puts out: its inputs, or the features made of them, first.
+
+    Args:
+        model: The model.
+        inputs: One row of inputs: floats, Values, or whatever the operations take.
+        predict: What to ask for the outputs of a model without layers.
+    """
+    features = getattr(model, "features", None)
+    columns = [list(features(inputs)) if features else inputs]
+    if hasattr(model, "layers"):
+        for layer in model.layers:
+            columns.append(_as_list(layer(columns[-1])))
+    else:
+        columns.append(_as_list(predict(inputs)))
+    return columns
 
 
 def _as_list(outputs: Any) -> list[Any]:
@@ -392,7 +407,8 @@ def _legend(largest: str, y: float) -> Iterable[str]:
         ("negative weight", NEGATIVE_COLOR, NEGATIVE_DASHES),
     ):
         yield svg_element("path", d=f"M{x:g},{y - 4.0:g}L{x + 24.0:g},{y - 4.0:g}", fill="none",
-                          stroke=color, stroke_width="2.5", stroke_dasharray=dashes)  # fmt: skip
+                          class_=text.split()[0], stroke=color, stroke_width="2.5",
+                          stroke_dasharray=dashes)  # fmt: skip
         yield svg_text_element(x + 30.0, y, text, 11.0, _SOFT, anchor="start")
         x += 40.0 + text_width(text, 11.0)
     yield svg_text_element(x, y, f"widest line: {largest}", 11.0, _SOFT, anchor="start")

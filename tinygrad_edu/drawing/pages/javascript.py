@@ -18,6 +18,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar
 
@@ -138,9 +139,9 @@ def function_source(
         x.text if isinstance(x, Formula) else JavaScript.number(float(x)).text
         for x in (results if several else [results])
     ]
+    uses = Counter(re.findall(r"\bt\d+\b", " ".join([*constants, *texts])))
     for text, name in list(constants.items()):  # what is used once needs no name
-        uses = re.findall(rf"\b{name}\b", " ".join([*constants, *texts]))
-        if len(uses) == 1 and name in texts:
+        if uses[name] == 1 and name in texts:
             texts[texts.index(name)] = text
             del constants[text]
     value = f"[{', '.join(texts)}]" if several else texts[0]

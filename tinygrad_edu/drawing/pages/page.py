@@ -12,6 +12,7 @@ import html
 import json
 import os
 import re
+from collections.abc import Iterable
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -61,7 +62,15 @@ def page_file(name: str) -> str:
     return files("tinygrad_edu.drawing.pages").joinpath(name).read_text(encoding="utf-8")
 
 
-def make_page(name: str, title: str, *, data: Any, scripts: list[str], **parts: str) -> Page:
+def make_page(
+    name: str,
+    title: str,
+    *,
+    data: Any,
+    scripts: list[str],
+    inner: Iterable[Page] = (),
+    **parts: str,
+) -> Page:
     """Put a page together from ``pages/<name>.html``, ``.css`` and ``.js``, and what all share.
 
     Args:
@@ -69,16 +78,20 @@ def make_page(name: str, title: str, *, data: Any, scripts: list[str], **parts: 
         title: Plain text; escaped here.
         data: What the script reads, as JSON can hold it.
         scripts: JavaScript that ``<name>.js`` builds on.
+        inner: Pages that this one shows in a frame; their scripts may run, too.
         parts: HTML for the other places of the template, by name.
     """
     script = "\n".join(["", page_file("player.js"), *scripts, page_file(f"{name}.js")])
     digest = hashlib.sha256(script.encode("utf-8")).digest()
+    hashes = [f"'sha256-{base64.b64encode(digest).decode('ascii')}'"]
+    for page in inner:
+        hashes += re.findall(r"script-src ([^;\"]+)", page.html)[:1]
     filled = fill_template(
         name,
         html.escape(title),
         page_file("common.css") + page_file(f"{name}.css"),
         **parts,
-        hash=f"sha256-{base64.b64encode(digest).decode('ascii')}",
+        hash=" ".join(dict.fromkeys(hashes)),
         controls=page_file("controls.html"),
         data=_json(data),
         script=script,

@@ -39,6 +39,7 @@ class StepPage(Page):
 
     Attributes:
         slides: One figure (16:9) for each step; each can be saved as SVG, PNG and PDF.
+        place_of: The number of each node of the graph in the page.
 
     >>> x = Value(3.0, "x")
     >>> page = step_through(x * x)
@@ -51,6 +52,11 @@ class StepPage(Page):
     def __init__(self, html: str, title: str, course: Course) -> None:
         super().__init__(html, title)
         self._course = course
+
+    @property
+    def place_of(self) -> dict[Value, int]:
+        """The number of each node of the graph in the page."""
+        return {node: self._course.rule.index[x] for node, x in self._course.copies.items()}
 
     @cached_property
     def slides(self) -> list[Figure]:

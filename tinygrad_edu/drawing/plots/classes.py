@@ -31,6 +31,7 @@ class Classified:
 
     Attributes:
         points: The points, as lists of floats.
+        labels: For each point its label.
         indices: For each point the place of its class, 0 to K - 1.
         names: The names of the classes.
         outputs: How many outputs the model has.
@@ -53,7 +54,8 @@ class Classified:
         self.points: list[list[float]] = as_rows(X, 2)
         self.loss: Loss = _default_loss(model) if loss is None else as_loss(loss)
         self.outputs: int = len(self.answers(model.numbers())([0.0, 0.0]))
-        labels = self._labels(y)
+        self.labels: list[float] = self._labels(y)
+        labels = self.labels
         negative = -1.0 if -1.0 in labels else 0.0
         classes = [*map(float, range(self.outputs))] if self.outputs > 1 else [negative, 1.0]
         if len(classes) > len(CLASS_COLORS):
