@@ -15,10 +15,11 @@ from typing import Any, Protocol
 from tinygrad_edu.compiler.emit import rows_ir, turns_ir
 from tinygrad_edu.compiler.emit.contraction import ContractionWriter
 from tinygrad_edu.compiler.emit.nests_ir import NestWriter
+from tinygrad_edu.compiler.emit.rolled_ir import RolledWriter
 from tinygrad_edu.compiler.emit.scalar_ir import Writer
 from tinygrad_edu.compiler.emit.straight_ir import write_chunk
-from tinygrad_edu.compiler.loops.groups import Finder
-from tinygrad_edu.compiler.loops.nests import Item, Turns
+from tinygrad_edu.compiler.loops.nests import Item, Segment, Turns
+from tinygrad_edu.compiler.loops.rolled import RollingFinder
 from tinygrad_edu.compiler.loops.storage import LANE, SHARED, Layout, Request, lay_out
 from tinygrad_edu.compiler.trace.lowering import lower
 
@@ -42,6 +43,7 @@ class Counts:
     straight: int = 0
     chunks: int = 0
     scans: int = 0
+    rolled: int = 0  # loops over time found again
     operations: int = 0  # in the steps of loops
 
 
@@ -86,7 +88,7 @@ class Written:
     """What was written: the functions' names by place, the schedule's finder, and sizes."""
 
     names: dict[int, list[str]]
-    finder: Finder
+    finder: RollingFinder
     scratch: int
 
 
@@ -94,9 +96,9 @@ def write_segments(
     functions: Functions, layout: Layout, machine: Machine, loops: bool, counts: Counts
 ) -> Written:
     """Find the loops of a program and write all of it."""
-    finder = Finder(layout, loops)
+    finder = RollingFinder(layout, loops)
     segments = finder.schedule()
-    exported = finder.mark_stored(segments)
+    exported = finder.mark_stored()
     names: dict[int, list[str]] = {SHARED: [], LANE: []}
     lanes, width, strict = machine.lanes, machine.width, machine.strict
     scratch = 0
@@ -105,6 +107,9 @@ def write_segments(
         writer: Writer
         if segment.turns is not None:
             writer = _write_call(functions, finder, segment.turns, segment.place, machine, counts)
+        elif segment.body:
+            writer = RolledWriter(segment, lanes, width, strict, functions.helpers)
+            _count(segment, counts)
         elif nest is not None:
             arguments = (nest, lanes, width, strict, functions.helpers)
             if nest.contraction:
@@ -125,11 +130,30 @@ def write_segments(
     return Written(names, finder, scratch)
 
 
+def _count(segment: Segment, counts: Counts) -> None:
+    """Count what a loop that was found again is made of."""
+    nest = segment.nest
+    if segment.body:
+        counts.loops += 1
+        counts.rolled += 1
+        for inner in segment.body:
+            _count(inner, counts)
+    elif nest is not None and len(nest.counts) > nest.outer:
+        counts.loops += 1
+    elif nest is not None:
+        counts.straight += len(nest.steps)
+
+
 # --- loops over time ---
 
 
 def _write_call(
-    functions: Functions, finder: Finder, turns: Turns, place: int, machine: Machine, counts: Counts
+    functions: Functions,
+    finder: RollingFinder,
+    turns: Turns,
+    place: int,
+    machine: Machine,
+    counts: Counts,
 ) -> Writer:
     """Write the segment that calls a loop, and reserve the memory that its step works in."""
     layout = finder.layout
@@ -138,6 +162,7 @@ def _write_call(
     counts.scans += 1 + loop.counts.scans
     counts.loops += loop.counts.loops
     counts.straight += loop.counts.straight
+    counts.rolled += loop.counts.rolled
     counts.chunks += loop.counts.chunks
     counts.operations += loop.counts.operations
     writer = Writer(machine.strict, functions.helpers)

@@ -43,6 +43,7 @@ class Statistics:
     lanes: int = 1
     table_entries: int = 0
     scans: int = 0
+    rolled: int = 0  # loops over time that were found again
 
 
 class Addresses(NamedTuple):
@@ -107,7 +108,7 @@ class Kernel:
         written = write_segments(modules, layout, machine, loops, counts)
         finder, names, scratch = written.finder, written.names, written.scratch
         stats.loops, stats.straight, stats.chunks = counts.loops, counts.straight, counts.chunks
-        stats.scans = counts.scans
+        stats.scans, stats.rolled = counts.scans, counts.rolled
         calls = [f"  call void @{n}({rows_ir.PASSED})" for n in names[SHARED]]
         self._shared_part = bool(calls)
         modules.finish(calls, names)

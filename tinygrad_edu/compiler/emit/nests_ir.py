@@ -12,7 +12,7 @@ import math
 
 from tinygrad_edu.compiler.emit.addresses import Index, Iteration, LoopWriter
 from tinygrad_edu.compiler.emit.scalar_ir import double, kind
-from tinygrad_edu.compiler.emit.straight_ir import accumulate, active_lanes
+from tinygrad_edu.compiler.emit.straight_ir import accumulate, active_lanes, operation
 from tinygrad_edu.compiler.loops.nests import LOCAL, Nest, Ref, Step
 from tinygrad_edu.compiler.loops.storage import CONST, LANE, SHARED
 
@@ -31,12 +31,16 @@ class NestWriter(LoopWriter):
         self, nest: Nest, tile: int, width: int, strict: bool, helpers: dict[str, str]
     ) -> None:
         super().__init__(tile, width, strict, helpers)
-        self.nest = nest
-        self._plan()
         if any(s.is_sum for s in nest.steps):
             active_lanes(self, tile)
-        self._level(0, [()], tile if nest.place == LANE else 1)
+        self.write(nest, ())
         self.say("ret void")
+
+    def write(self, nest: Nest, turns: tuple[Index, ...]) -> None:
+        """Write a nest, given the counters of the loops around it."""
+        self.nest = nest
+        self._plan()
+        self._level(nest.outer, [turns], self.tile if nest.place == LANE else 1)
 
     # --- planning ---
 
@@ -48,7 +52,9 @@ class NestWriter(LoopWriter):
         sums = [s for s in nest.steps if s.terms]
         if nest.place == SHARED:
             candidates = [
-                j for j in range(len(nest.counts)) if nest.counts[j] >= 4 and self._steps_by_one(j)
+                j
+                for j in range(nest.outer, len(nest.counts))
+                if nest.counts[j] >= 4 and self._steps_by_one(j)
             ]
             if candidates:
                 self.axis = max(candidates, key=lambda j: min(nest.counts[j], 4 * self.width))
@@ -64,7 +70,8 @@ class NestWriter(LoopWriter):
         vectors = max(1, self.tile // self.width) if nest.place == LANE else 1
         self.jam, self.jam_count = -1, 1
         if sums:
-            free = [j for j in range(len(nest.counts)) if j != self.axis and nest.counts[j] > 1]
+            inner = range(nest.outer, len(nest.counts))
+            free = [j for j in inner if j != self.axis and nest.counts[j] > 1]
             if free:
                 self.jam = max(free, key=lambda j: (self._shared_loads(j), j))
                 self.jam_count = min(
@@ -80,7 +87,7 @@ class NestWriter(LoopWriter):
         return found
 
     def _steps_by_one(self, j: int) -> bool:
-        if any(s.name == "take" for s in self.nest.steps):
+        if any(s.name == "take" and s.terms for s in self.nest.steps):
             return False
         for ref in self._refs():
             if ref.strides[j] not in (0, 1) or (ref.table is not None and ref.table.strides[j]):
@@ -162,13 +169,14 @@ class NestWriter(LoopWriter):
         values: list[list[str]] = []
         self.scopes.append({})
         for step in self.nest.steps:
-            if step.name == "take":
+            if step.name == "take" and step.terms:
                 results = [self._take(step, it, values, n) for n, it in enumerate(bundle)]
             elif step.terms:
                 results = self._sum(step, bundle, values)
             else:
                 results = [
-                    self.operation(
+                    operation(
+                        self,
                         step.name,
                         [self._operand(r, it, values, n) for r in step.operands],
                         it.lanes,

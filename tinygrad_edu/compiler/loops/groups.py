@@ -15,9 +15,9 @@ from array import array
 from collections import deque
 from typing import Any
 
-from tinygrad_edu.compiler.loops.drafts import Drafting
+from tinygrad_edu.compiler.loops.drafts import Draft, Drafting
 from tinygrad_edu.compiler.loops.nests import FOLDED, MIXED, Segment, Turns
-from tinygrad_edu.compiler.loops.storage import LANE, SHARED
+from tinygrad_edu.compiler.loops.storage import LANE, SHARED, Layout
 from tinygrad_edu.compiler.trace.scan_row import Scan
 
 CHUNK = 1500  # operations of straight-line code in one function
@@ -30,27 +30,39 @@ _REGULAR = 0.5  # with less of the work than this in loops, a program is straigh
 class Finder(Drafting):
     """Turns one layout into a schedule of segments, with the tables that its loops read."""
 
+    def __init__(self, layout: Layout, loops: bool) -> None:
+        super().__init__(layout, loops)
+        self.pieces: list[Segment] = []  # what ``ready`` counts: segments but for loops over turns
+        self.drafted: list[tuple[Draft, Segment]] = []
+
     def schedule(self) -> list[Segment]:
         """Return the segments in an order in which they can run, shared ones first."""
+        wanted = (self.codes > 1) & ~self.of_loops[self.codes]
+        segments = self._straight_or_nests(self.np.nonzero(wanted)[0].astype(self.np.int32))
+        self._finish_drafts()
+        return segments
+
+    def _finish_drafts(self) -> None:
+        for draft, segment in self.drafted:
+            segment.nest = self._finish(draft)
+
+    def _straight_or_nests(self, nodes: Any) -> list[Segment]:
+        """Return segments that compute ``nodes``, in an order in which they can run."""
         np = self.np
-        nodes = np.nonzero((self.codes > 1) & ~self.of_loops[self.codes])[0].astype(np.int32)
         groups = self._groups(nodes) if self.loops and len(nodes) else []
-        self.loops: bool = bool(groups)
+        loops = bool(groups)
         if not groups:
             groups = [nodes[self.place[nodes] == kind] for kind in (SHARED, LANE)]
         if self.of_loops.any():
-            groups = self._with_loops(groups)
+            groups = self._with_loops(groups, loops)
         segments: list[Segment] = []
         pending: list[Any] = []  # single nodes waiting for their chunk
 
         def flush() -> None:
             if pending:
                 nodes = np.sort(np.concatenate(pending))
-                place = int(self.place[nodes[0]])
                 self.ready[nodes] = waiting
-                for chunk in _chunks(self._items(nodes)):
-                    self.ready[chunk[chunk[:, 4] > 0, 0]] = len(segments)
-                    segments.append(Segment(place, chunk))
+                segments.extend(self._straight(nodes))
                 pending.clear()
 
         waiting = len(self.codes) + 1  # in ``ready``: not scheduled yet
@@ -64,9 +76,10 @@ class Finder(Drafting):
             if self.of_loops[self.codes[group[0]]]:
                 if pending and (self.ready[self._operands(group)] == waiting).any():
                     flush()
-                segments.append(self._turns(int(group[0]), len(segments)))
+                segments.append(self._turns(int(group[0]), len(self.pieces)))
+                self.pieces.append(segments[-1])
                 continue
-            if not self.loops or not self._worthwhile(group):
+            if not loops or not self._worthwhile(group):
                 self.ready[group] = waiting
                 pending.append(group)
                 continue
@@ -74,7 +87,7 @@ class Finder(Drafting):
                 flush()
             if self._join(group):
                 continue
-            draft = self._draft(group, len(segments))
+            draft = self._draft(group, len(self.pieces))
             if draft is None:
                 parts = self._split_by_sources(group)
                 if len(parts) > 1:
@@ -83,20 +96,30 @@ class Finder(Drafting):
                 self.ready[group] = waiting
                 pending.append(group)
             else:
-                self.drafts[len(segments)] = draft
-                segments.append(Segment(draft.place))
+                self.drafts[len(self.pieces)] = draft
+                segment = Segment(draft.place)
+                self.drafted.append((draft, segment))
+                self.pieces.append(segment)
+                segments.append(segment)
         flush()
-        for i, draft in self.drafts.items():
-            segments[i].nest = self._finish(draft)
         return segments
 
-    def _with_loops(self, groups: list[Any]) -> list[Any]:
+    def _straight(self, nodes: Any) -> list[Segment]:
+        """Return chunks of straight-line code for ``nodes``."""
+        segments = []
+        for chunk in _chunks(self._items(nodes)):
+            self.ready[chunk[chunk[:, 4] > 0, 0]] = len(self.pieces)
+            segments.append(Segment(int(self.place[nodes[0]]), chunk))
+            self.pieces.append(segments[-1])
+        return segments
+
+    def _with_loops(self, groups: list[Any], loops: bool) -> list[Any]:
         """Put the loops over time between the groups, each a group of its own."""
         np = self.np
         heads = self.codes != self.part
         heads &= self.of_loops[self.codes]
-        if self.loops:  # groups are in the order of their places and depths
-            time = self._depths()
+        if loops:  # groups are in the order of their places and depths
+            time = self._depths(np.arange(len(self.codes)))
         else:  # straight-line code is cut
             time = np.arange(len(self.codes))
             cuts = np.nonzero(heads)[0]
@@ -120,8 +143,6 @@ class Finder(Drafting):
         free = parts[self.address[parts] < 0]
         if len(free):
             self.address[free] = self.layout.reserve_many(place, len(free)) + np.arange(len(free))
-            for node, address in zip(free.tolist(), self.address[free].tolist()):
-                self.layout.address[node] = address
         self.ready[head : head + 1 + op.results] = index
         n, m = len(op.loop.state), len(op.loop.xs)
         first, entries, captured = op.split(addresses)
@@ -146,7 +167,8 @@ class Finder(Drafting):
             Nothing, if so little is regular that the program is better left straight-line code.
         """
         np = self.np
-        depth = self._depths()[nodes]
+        everything = np.arange(len(self.codes)) if self.of_loops.any() else nodes
+        depth = self._depths(everything)[nodes]
         arity = (self.starts[nodes + 1] - self.starts[nodes]).astype(np.int32)
         place, code = self.place[nodes], self.codes[nodes]
         order = np.lexsort((arity, code, depth, place))
@@ -170,26 +192,29 @@ class Finder(Drafting):
             regular += sum(self._work(part) for part in parts if self._worthwhile(part))
         return groups if regular >= _REGULAR * total.sum() else []
 
-    def mark_stored(self, segments: list[Segment]) -> bytearray:
+    def mark_stored(self) -> bytearray:
         """Mark the nodes that must be in memory: outputs, and what another segment reads.
 
         Results that stay in registers of their loop are noted in its steps, too.
         """
         np = self.np
         readers = np.repeat(np.arange(len(self.codes), dtype=np.int32), np.diff(self.starts))
-        outside = self.ready[readers] != self.ready[self.flat]
+        home = self._homes()
+        outside = home[readers] != home[self.flat]
         stored = np.zeros(len(self.codes), np.uint8)
         stored[self.flat[outside]] = 1
         stored[self.layout.kept] = 1
-        for segment in segments:
+        for segment in self.pieces:
             if segment.nest is not None:
                 for step in segment.nest.steps:
-                    step.stored = bool(stored[step.nodes].any())
+                    step.stored = step.nodes is not None and bool(stored[step.nodes].any())
                     step.nodes = None
-        wanted = np.nonzero((stored > 0) & (self.codes > 1))[0]
-        for node in wanted.tolist():
-            self.layout.reserve(node)
+        self._addresses(np.nonzero((stored > 0) & (self.codes > 1))[0])
         return bytearray(stored.tobytes())
+
+    def _homes(self) -> Any:
+        """Return a number for each node that says what computes it."""
+        return self.ready
 
     def _items(self, nodes: Any) -> Any:
         """List what straight-line code does for ``nodes``: long sums term by term.
@@ -239,10 +264,11 @@ class Finder(Drafting):
 
     # --- groups ---
 
-    def _depths(self) -> Any:
+    def _depths(self, nodes: Any) -> Any:
+        """Return the depths of ``nodes``; what they read from elsewhere has depth 0."""
         depth = array("i", bytes(4 * len(self.codes)))
         starts, flat = self.layout.program.starts, self.layout.program.operands
-        for node in range(len(depth)):
+        for node in nodes.tolist():
             first, end = starts[node], starts[node + 1]
             if end > first:
                 depth[node] = 1 + max([depth[x] for x in flat[first:end]])

@@ -6,7 +6,7 @@ by constant strides in the counters, or stand in a table.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from tinygrad_edu.compiler.loops.storage import CONST, LANE
@@ -49,12 +49,16 @@ class Step:
 
 @dataclass(slots=True)
 class Nest:
-    """A loop nest: ``counts`` iterations, outermost first, of ``steps`` one after the other."""
+    """A loop nest: ``counts`` iterations, outermost first, of ``steps`` one after the other.
+
+    The first ``outer`` counters are those of loops over turns around it.
+    """
 
     place: int
     counts: tuple[int, ...]
     steps: list[Step]
     contraction: bool = False
+    outer: int = 0
 
 
 @dataclass(slots=True)
@@ -89,12 +93,17 @@ class Item(NamedTuple):
 
 @dataclass
 class Segment:
-    """A piece of the schedule: a chunk of straight-line code, a loop nest, or a loop over time."""
+    """A piece of the schedule: a chunk of straight-line code, a loop nest, or a loop over time.
+
+    A loop that ``scan`` states has ``turns``, one that was found again a ``count`` and a ``body``.
+    """
 
     place: int
     items: Any = ()  # a matrix with a row for each ``Item``
     nest: Nest | None = None
     turns: Turns | None = None
+    count: int = 0  # turns of ``body``
+    body: list[Segment] = field(default_factory=list)
 
 
 def factor(columns: Any, most: int = 4) -> tuple[tuple[int, ...], Any] | None:
@@ -132,7 +141,7 @@ def factor(columns: Any, most: int = 4) -> tuple[tuple[int, ...], Any] | None:
 def contractible(nest: Nest) -> bool:
     """Is a nest a sum over rows of products that ``_contract`` can do?"""
     step = nest.steps[0]
-    if len(nest.steps) != 1 or not step.is_sum or step.name not in ("mul", "chain"):
+    if nest.outer or len(nest.steps) != 1 or not step.is_sum or step.name not in ("mul", "chain"):
         return False
     runs, start = step.operands[-2:], step.operands[:-2]
     if any(s.place != CONST or s.value != 0.0 for s in start) or step.result is None:
