@@ -228,7 +228,7 @@ def check_repeats(function: Callable[..., Any], shapes: Sequence[Shape], questio
     """
     forms = []
     for _ in range(2):
-        program, _, result = _run_on_symbols(function, shapes, question, False)
+        program, _, result = _run_on_symbols(function, shapes, question, True)
         nodes = [x.index if type(x) is Symbol else repr(x) for x in outputs_of(result, "result")[1]]
         rows = [op if op is None else (op.name, op.parameter) for op in program.rows]
         constants = {node: repr(number) for node, number in program.constants.items()}

@@ -62,6 +62,7 @@ class CompiledEngine:
         self._objective: Objective | None = None
         self._trainers: dict[bool, _Trainer] = {}
         self._evaluator: _Evaluator | None = None
+        self._exact = False  # whether code leaves out what was not chosen even where it is nan
         self._trained = self._compared = 0.0  # seconds of training, and of looking it over
         self._own: frozenset[Any] = frozenset()  # what the functions themselves change
         self._seen: list[Survey] = []  # what has been traced, and what it uses
@@ -89,13 +90,14 @@ class CompiledEngine:
         started = perf_counter()
         trainer.read()
         rates = trainer.plan(batches)
-        done = 0
+        done, again = 0, False
         sums = [0.0] * 4  # of losses, penalties, gradient norms, correct predictions
         try:
             while done < len(batches):
                 taken, found = trainer.run(done)
                 if taken == 0:  # not finite; the eager engine says why, or knows better
                     trainer.write()
+                    again = again or not self._exact
                     found = self._eager.step(batches[done], number, done + 1)
                     trainer.read()
                     trainer.plan(batches, done + 1)
@@ -104,7 +106,10 @@ class CompiledEngine:
                 sums = [a + b for a, b in zip(sums, found)]
         finally:
             trainer.write()
-        if not self._refused:
+        if again:  # it was finite after all: compile code that tells so
+            self._exact, self._objective, self._evaluator = True, None, None
+            self._trainers.clear()
+        elif not self._refused:
             self._look_over(trainer, number, started)
         loss, penalty, norm, correct = sums
         if p.loss.reduction == "mean":
@@ -155,10 +160,16 @@ class CompiledEngine:
         if trainer is None:
             try:
                 if self._objective is None:
-                    self._objective = Objective(self.problem)
+                    self._objective = Objective(self.problem, self._exact)
                 trainer = _Trainer(self._objective, single)
                 _rehearse(trainer, self._eager)
-                _compare(self._objective, trainer, _one_of_each(self.problem.targets))
+                rows = _one_of_each(self.problem.targets)
+                if not _compare(self._objective, trainer, rows) and not self._exact:
+                    self._exact = True
+                    self._objective = Objective(self.problem, True)
+                    trainer = _Trainer(self._objective, single)
+                    _rehearse(trainer, self._eager)
+                    _compare(self._objective, trainer, rows)
             except Exception as error:  # user code runs here: whatever it raises, eager code works
                 self._refused = True
                 kind = "" if type(error) is TypeError else f"{type(error).__name__}: "
@@ -482,14 +493,18 @@ def _one_of_each(targets: Sequence[Any]) -> list[int]:
     return list(first.values())
 
 
-def _compare(objective: Objective, trainer: _Trainer, chosen: Sequence[int]) -> None:
+def _compare(objective: Objective, trainer: _Trainer, chosen: Sequence[int]) -> bool:
     """Compare loss and gradient of some rows with those of eager code.
+
+    Returns:
+        Whether compiled code was finite wherever eager code was.
 
     Raises:
         TypeError: If they differ by more than rounding.
     """
     problem, count = objective.problem, objective.parameters
     predict = predictor(problem.model, problem.loss)
+    finite = True
     for i in chosen:
         try:
             lost = problem.loss(predict(problem.rows[i]), problem.targets[i])
@@ -497,8 +512,12 @@ def _compare(objective: Objective, trainer: _Trainer, chosen: Sequence[int]) -> 
         except (ArithmeticError, ValueError):
             continue  # such a step is never taken by compiled code alone
         loss, gradient = trainer.row(i)
+        if not all(map(math.isfinite, (loss, *gradient))):
+            finite = False  # nor is such a step
+            continue
         _agree("the loss", [loss], [as_float(lost)], f"example {i}")
         _agree("the gradient", gradient, slopes, f"example {i}")
+    return finite
 
 
 def _agree(

@@ -105,8 +105,9 @@ class Objective:
         listed: Whether targets are lists of numbers.
     """
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: Problem, exact: bool = False) -> None:
         self.problem = problem
+        self.exact = exact  # see Program.exact
         lists = [len(t) for t in problem.targets if isinstance(t, (list, tuple))]
         self.listed: bool = bool(lists)
         self.parameters: int = len(problem.parameters)
@@ -162,6 +163,7 @@ class Objective:
         wanted = list(traced.outputs)
         if gradient:
             parameters = traced.inputs[: self.parameters]
+            traced.program.exact = self.exact
             wanted += gradients(traced.program, wanted[0], parameters)
         lowered, nodes = lower(traced.program, wanted, False)
         each, sums = ([], nodes) if widths else (nodes, [])
