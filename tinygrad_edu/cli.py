@@ -340,6 +340,21 @@ def _check(arguments: Namespace) -> int:
     return 0 if report.ok else 1
 
 
+# --- grade ----------------------------------------------------------------------------------------
+
+
+def _configure_grade(parser: ArgumentParser) -> None:
+    from tinygrad_edu.grading.command import configure
+
+    configure(parser)
+
+
+def _grade(arguments: Namespace) -> int:
+    from tinygrad_edu.grading.command import run
+
+    return run(arguments)
+
+
 # --- export ---------------------------------------------------------------------------------------
 
 
@@ -430,6 +445,12 @@ COMMANDS: dict[str, Command] = {
         'check "log(sigmoid(w*x + b))" w=0.5 x=2 b=-1 --order 2',
         _configure_check,
         _check,
+    ),
+    "grade": Command(
+        "grade students' Value classes; exit code 1 if one failed, 3 if one could not be graded",
+        "grade submissions --json grades.json --html report",
+        _configure_grade,
+        _grade,
     ),
     "export": Command(
         "write native code of the formula and its gradient, and a C header",

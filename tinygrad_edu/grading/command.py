@@ -6,7 +6,6 @@ import argparse
 import sys
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, suppress
-from importlib import import_module
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -149,8 +148,9 @@ def run(arguments: Any, grader: Grader | None = None) -> int:
         OSError: If something cannot be read or written.
     """
     if grader is None:
-        grader = import_module("tinygrad_edu.grading.isolated").grade_file
-    assert grader is not None
+        from tinygrad_edu.grading.isolated import grade_file
+
+        grader = grade_file
     rubric = Rubric() if arguments.rubric is None else Rubric.load(arguments.rubric)
     options = Options(arguments.seed, arguments.time, arguments.memory, arguments.map,
                       arguments.class_name, rubric)  # fmt: skip

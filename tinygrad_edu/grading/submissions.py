@@ -149,11 +149,18 @@ def source_of(path: Path) -> str:
         if path.suffix.lower() != ".ipynb":
             return raw.decode("utf-8-sig", "replace")
         cells: list[Any] = json.loads(raw).get("cells", [])
-        code = (c.get("source", "") for c in cells if c.get("cell_type") == "code")
-        text = "\n".join(x if isinstance(x, str) else "".join(x) for x in code)
+        code = [c.get("source", "") for c in cells if c.get("cell_type") == "code"]
+        return "\n".join(_plain(x if isinstance(x, str) else "".join(x)) for x in code)
     except (OSError, ValueError, AttributeError, TypeError):
         return ""
-    return re.sub(r"(?m)^(\s*)[%!].*$", r"\1pass", text)
+
+
+def _plain(cell: str) -> str:
+    """A cell of a notebook without what only notebooks understand."""
+    first = cell.lstrip().partition("\n")[0]
+    if first.startswith("%%") and not re.match(r"%%(time|capture|prun)\b", first):
+        return ""  # not Python, or Python that is measured
+    return re.sub(r"(?m)^(\s*)(?:[%!?].*|[\w.]+\?+\s*)$", r"\1pass", cell)
 
 
 def _rank(path: Path, class_name: str | None) -> tuple[int, int]:

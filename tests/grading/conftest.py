@@ -1,0 +1,3 @@
+"""The corpus is graded, not collected."""
+
+collect_ignore = ["corpus"]

@@ -1,0 +1,2 @@
+# verdict: not loaded
+# says: class

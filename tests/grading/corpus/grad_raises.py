@@ -1,0 +1,101 @@
+# verdict: failed
+# says: call backward first
+import math
+
+
+class Value:
+    def __init__(self, data, children=()):
+        self.data = data
+        self.slope = 0.0
+        self.children = children
+        self.push = lambda: None
+
+    def __add__(self, other):
+        other = other if isinstance(other, Value) else Value(other)
+        out = Value(self.data + other.data, (self, other))
+
+        def push():
+            self.slope += out.slope
+            other.slope += out.slope
+
+        out.push = push
+        return out
+
+    def __mul__(self, other):
+        other = other if isinstance(other, Value) else Value(other)
+        out = Value(self.data * other.data, (self, other))
+
+        def push():
+            self.slope += other.data * out.slope
+            other.slope += self.data * out.slope
+
+        out.push = push
+        return out
+
+    def __pow__(self, n):
+        out = Value(self.data**n, (self,))
+
+        def push():
+            self.slope += (n * self.data ** (n - 1) if n else 0.0) * out.slope
+
+        out.push = push
+        return out
+
+    def tanh(self):
+        t = math.tanh(self.data)
+        out = Value(t, (self,))
+
+        def push():
+            self.slope += (1 - t * t) * out.slope
+
+        out.push = push
+        return out
+
+    def relu(self):
+        out = Value(max(0.0, self.data), (self,))
+
+        def push():
+            self.slope += (out.data > 0) * out.slope
+
+        out.push = push
+        return out
+
+    def __neg__(self):
+        return self * -1
+
+    def __sub__(self, other):
+        return self + (-other)
+
+    def __truediv__(self, other):
+        return self * other**-1
+
+    def __radd__(self, other):
+        return self + other
+
+    def __rmul__(self, other):
+        return self * other
+
+    def __rsub__(self, other):
+        return other + (-self)
+
+    def __rtruediv__(self, other):
+        return other * self**-1
+
+    @property
+    def grad(self):
+        raise RuntimeError('call backward first')
+
+    def backward(self):
+        order, seen = [], set()
+
+        def visit(node):
+            if node not in seen:
+                seen.add(node)
+                for child in node.children:
+                    visit(child)
+                order.append(node)
+
+        visit(self)
+        self.slope = 1.0
+        for node in reversed(order):
+            node.push()

@@ -1,0 +1,6 @@
+# verdict: helper
+import math
+
+
+def squashed(x):
+    return math.tanh(x)
