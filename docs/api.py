@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import tinygrad_edu
+from docs.operations import example_operands
 from tinygrad_edu.engine import ops
 from tinygrad_edu.engine.operation import Op
 from tinygrad_edu.nn import Loss
@@ -136,6 +137,10 @@ def entry(module: str, name: str) -> list[str]:
         if thing.requires:
             needs = thing.requires.replace("|", "\\|").replace("*", "\\*")
             lines += [f"   Raises ``ValueError`` where its domain ends: {needs}.", ""]
+        operands = example_operands(thing)
+        call = f"{name}({', '.join(map(repr, operands))})"
+        lines += [f"   >>> from {module} import {name}", f"   >>> {call}"]
+        lines += [f"   {thing(*operands)!r}", ""]
         page = thing.name if thing.name in ops.TABLE else ""
         where = f"   Its rule, graph and plot: :doc:`/operations/{page}`."
         return [*lines, where, ""] if page else lines

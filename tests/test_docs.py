@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import ast
+import doctest
 import re
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
 import zlib
+from importlib import import_module
 from pathlib import Path
 from types import FunctionType
 
@@ -19,6 +21,7 @@ from docs.links import broken_links
 from docs.texts import convert
 from tinygrad_edu import Value, cli
 from tinygrad_edu.engine import ops
+from tinygrad_edu.engine.operation import Op
 
 ROOT = Path(build.__file__).resolve().parent.parent
 ENTRIES = {entry.name: entry for entry in operations.entries()}
@@ -102,6 +105,25 @@ def test_every_public_name_has_an_entry(tmp_path: Path) -> None:
     assert {"tinygrad_edu.compile", "tinygrad_edu.nn.cross_entropy"} <= wanted
     api.write(tmp_path / "api")
     assert not wanted - entries_of(tmp_path / "api")
+
+
+def test_every_public_name_has_an_example(tmp_path: Path) -> None:
+    bare = set()
+    for module in api.listing_modules():
+        for name in api.public_names(module):
+            thing = getattr(import_module(module), name)
+            if isinstance(thing, Op):  # the reference makes one
+                assert ">>> " + name in "\n".join(api.entry("tinygrad_edu.functional", name))
+            elif ">>> " not in (thing.__doc__ or ""):  # not what a base class says
+                bare.add(f"{module}.{name}")
+    assert not bare
+    page = tmp_path / "functional.md"
+    page.write_text(api.room_page("functional"), encoding="utf-8")
+    told: list[str] = []
+    session = doctest.DocTestParser().get_doctest(page.read_text("utf-8"), {}, "page", None, 0)
+    assert len(session.examples) > 100
+    doctest.DocTestRunner().run(session, out=told.append)
+    assert not told, "".join(told)
 
 
 def test_every_option_of_the_command_line_has_an_entry() -> None:

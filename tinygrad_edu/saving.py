@@ -133,6 +133,15 @@ def load(
             of another structure or another kind of optimizer, or lacks what was asked for.
         OSError: If there is no such file or it cannot be read.
         ImportError: If safetensors or numpy is not installed.
+
+    >>> import tempfile
+    >>> from tinygrad_edu.nn import Neuron
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save(folder + "/neuron.safetensors", Neuron(2, initialization="zeros"))
+    ...     model = Neuron(2, seed=0)
+    ...     load(folder + "/neuron.safetensors", model)
+    >>> model.state_dict()
+    {'w': [0.0, 0.0], 'b': 0.0}
     """
     _check(model, Module, "model", "a Module")
     header, tensors = _unpacked(path)
@@ -171,6 +180,13 @@ def load_model(path: _PathLike) -> Any:
             not say how to build its model.
         OSError: If there is no such file or it cannot be read.
         ImportError: If safetensors or numpy is not installed.
+
+    >>> import tempfile
+    >>> from tinygrad_edu.nn import Neuron
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save(folder + "/neuron.safetensors", Neuron(2, initialization="zeros"))
+    ...     load_model(folder + "/neuron.safetensors").state_dict()
+    {'w': [0.0, 0.0], 'b': 0.0}
     """
     header, tensors = _unpacked(path)
     state = {n[6:]: held for n, held in tensors.items() if n.startswith("model.")}

@@ -31,7 +31,13 @@ from tinygrad_edu.engine.value import Value, topological_order
 
 @dataclass(frozen=True)
 class GradientRow:
-    """One derivative: by one input (order 1) or by two (order 2)."""
+    """One derivative: by one input (order 1) or by two (order 2).
+
+    >>> from tinygrad_edu.checking import check_gradients
+    >>> (row,) = check_gradients(lambda x: x * x, [3.0]).rows
+    >>> row.analytic, row.problem
+    (6.0, '')
+    """
 
     inputs: tuple[str, ...]  # names of the inputs it is a derivative by
     value: float  # of the last of these inputs
@@ -60,7 +66,13 @@ class GradientRow:
 
 @dataclass(frozen=True)
 class GradientReport:
-    """What ``check_gradients`` found; ``print`` it for a table."""
+    """What ``check_gradients`` found; ``print`` it for a table.
+
+    >>> from tinygrad_edu.checking import check_gradients
+    >>> report = check_gradients(lambda x, y: x * y, [3.0, 4.0])
+    >>> report.ok, report.value, len(report.rows)
+    (True, 12.0, 2)
+    """
 
     value: float  # of the function at the inputs
     rows: tuple[GradientRow, ...]
@@ -123,7 +135,18 @@ class GradientReport:
 
 
 class GradientError(AssertionError):
-    """Raised by ``check_gradients``; shows the report, which is its attribute ``report``."""
+    """Raised by ``check_gradients``; shows the report, which is its attribute ``report``.
+
+    >>> from tinygrad_edu import Value
+    >>> from tinygrad_edu.checking import check_gradients
+    >>> def wrong(x):
+    ...     return Value(x.data ** 2, operands=(x,), local_gradients=(x.data,))  # a 2 is missing
+    >>> try:
+    ...     check_gradients(wrong, [3.0])
+    ... except GradientError as error:
+    ...     print([row.analytic for row in error.report.failures])
+    [3.0]
+    """
 
     def __init__(self, report: GradientReport) -> None:
         super().__init__(report)

@@ -114,6 +114,11 @@ def compile(
     Raises:
         ImportError: If numpy or llvmlite is missing (``pip install "tinygrad_edu[fast]"``).
         TypeError: If ``function`` cannot be called.
+
+    >>> from tinygrad_edu.compiler import compile
+    >>> fast = compile(lambda x, y: x * y + y)
+    >>> fast(2.0, 3.0), fast.value_and_grad(2.0, 3.0, wrt=0)
+    (9.0, (9.0, 3.0))
     """
     if not callable(function):
         raise TypeError(f"compile: expected a function, got {type(function).__name__}")
@@ -128,6 +133,11 @@ class Compiled(Generic[R]):
     read at each call. Where plain numbers that it uses have changed (in its closure, in globals, in
     attributes of modules), it is traced again. Arguments that are Values count as the numbers they
     hold. Gradients come in the structure of the arguments; a module's as a dict by parameter name.
+
+    >>> from tinygrad_edu.compiler import compile
+    >>> fast = compile(lambda x: x[0] * x[1])
+    >>> fast([2.0, 3.0]), fast.value_and_grad([2.0, 3.0])
+    (6.0, (6.0, [3.0, 2.0]))
     """
 
     def __init__(

@@ -64,6 +64,12 @@ class Value(Number, Handmade):
 
     Raises:
         TypeError: If ``data`` is not a real number or ``label`` is not text.
+
+    >>> x, y = Value(2.0, "x"), Value(3.0, "y")
+    >>> f = x * y + x
+    >>> f.backward()
+    >>> f.data, x.grad, y.grad
+    (8.0, 4.0, 2.0)
     """
 
     # _a, _b: the operands of an operation of one or two, in slots of their own because a tuple

@@ -18,7 +18,12 @@ __all__ = ["Expression", "FormulaError", "Graph", "parse"]
 
 
 class Graph(NamedTuple):
-    """What ``Expression.build`` returns: the output node, and the named nodes (inputs first)."""
+    """What ``Expression.build`` returns: the output node, and the named nodes (inputs first).
+
+    >>> graph = parse("g = x + y; f = g * z").build({"x": 2, "y": 3, "z": 4})
+    >>> graph.output.data, graph.nodes["g"].data
+    (20.0, 5.0)
+    """
 
     output: Any
     nodes: dict[str, Any]
@@ -33,6 +38,12 @@ class Expression:
         defaults: Inputs that the formula gives a number (``x = 2; f = x * y``).
         output_name: The name of the output: the one it is assigned to, else ``"f"``, or
             ``"output"`` if the formula uses ``f`` for something else.
+
+    >>> expression = parse("x = 2; f = x * y")
+    >>> expression.names, expression.defaults, expression.output_name
+    (('y', 'x'), {'x': 2.0}, 'f')
+    >>> expression.evaluate(y=3.0)
+    6.0
     """
 
     __slots__ = ("_positions", "_program", "defaults", "names", "output_name", "text")

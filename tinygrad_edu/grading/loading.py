@@ -22,6 +22,13 @@ def load_class(where: str) -> type[Any]:
 
     Raises:
         Unloadable: If there is no such file, it does not run, or the class is not in it.
+
+    >>> import pathlib, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "student.py")
+    ...     _ = path.write_text("class Value:\\n    pass\\n")
+    ...     load_class(str(path)).__name__
+    'Value'
     """
     path_text, colon, name = where.rpartition(":")
     if not colon or not name.isidentifier():  # no class named, or the colon of C:\\student.py

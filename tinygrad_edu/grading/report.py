@@ -21,6 +21,9 @@ class Result:
         example: Lines of Python that show the fault, to paste and try; may be empty.
         line: The line of the student's file that is to blame, where one is known.
         cause: The misconception, where an experiment proves it, in a few words.
+
+    >>> Result("sums", "failed", "a + b has the wrong data.").status
+    'failed'
     """
 
     name: str
@@ -41,6 +44,9 @@ class Report:
     Attributes:
         student: The name of the class.
         results: One ``Result`` per check.
+
+    >>> Report("Value", (Result("sums", "passed"), Result("products", "failed", "..."))).passed
+    False
     """
 
     student: str

@@ -88,6 +88,12 @@ def from_torch(module: Any) -> Any:
         TypeError: If ``module`` is no torch module, or has a part that is none of these.
         ValueError: If the parts do not follow each other so, or a part is used twice.
         ImportError: If torch is not installed.
+
+    >>> from tinygrad_edu import MLP, from_torch, to_torch
+    >>> model = MLP(2, [3, 1], "tanh", seed=0)
+    >>> again = from_torch(to_torch(model))
+    >>> again([1.0, 2.0]).data == model([1.0, 2.0]).data
+    True
     """
     torch = _torch()
     if not isinstance(module, torch.nn.Module):

@@ -52,26 +52,46 @@ def _square(x: Any) -> Any:
 
 
 def _squared_error(prediction: Any, target: Any) -> Any:
-    """1/2 (y - h)^2, summed over the outputs; over a batch 1/2 ||y - Xw||^2."""
+    """1/2 (y - h)^2, summed over the outputs; over a batch 1/2 ||y - Xw||^2.
+
+    >>> from tinygrad_edu.nn import squared_error
+    >>> squared_error(3.0, 1.0), squared_error([3.0, 1.0], [1.0, 1.0])
+    (2.0, 2.0)
+    """
     if not _several(prediction):
         return 0.5 * _square(target - prediction)
     return 0.5 * functional.sum([_square(t - p) for p, t in zip(prediction, target)])
 
 
 def _mean_squared_error(prediction: Any, target: Any) -> Any:
-    """(y - h)^2, averaged over outputs and examples."""
+    """(y - h)^2, averaged over outputs and examples.
+
+    >>> from tinygrad_edu.nn import mean_squared_error
+    >>> mean_squared_error(3.0, 1.0), mean_squared_error.of([3.0, 1.0], [1.0, 1.0])
+    (4.0, 2.0)
+    """
     if not _several(prediction):
         return _square(target - prediction)
     return functional.mean([_square(t - p) for p, t in zip(prediction, target)])
 
 
 def _logistic_loss(probability: Any, target: Any) -> Any:
-    """The notes' L2 loss of logistic regression, 1/2 (y - h_w(x))^2 with y = 1 or 0."""
+    """The notes' L2 loss of logistic regression, 1/2 (y - h_w(x))^2 with y = 1 or 0.
+
+    >>> from tinygrad_edu.nn import logistic_loss
+    >>> logistic_loss(0.5, 1), logistic_loss(0.5, -1)
+    (0.125, 0.125)
+    """
     return 0.5 * _square(functional.greater(target, 0.0) - probability)
 
 
 def _log_likelihood(logits: Any, target: Any) -> Any:
-    """log P(y | x; w) of the softmax of K logits, or of the sigmoid of one."""
+    """log P(y | x; w) of the softmax of K logits, or of the sigmoid of one.
+
+    >>> from tinygrad_edu.nn import log_likelihood
+    >>> log_likelihood(0.0, 1), log_likelihood([0.0, 0.0], 1)      # two classes, no idea: -log 2
+    (-0.6931471805599453, -0.6931471805599453)
+    """
     if not _several(logits):
         return ops.log_sigmoid(functional.where(functional.greater(target, 0.0), logits, -logits))
     if _several(target):  # sum_k t_k log p_k
@@ -81,7 +101,12 @@ def _log_likelihood(logits: Any, target: Any) -> Any:
 
 
 def _cross_entropy(logits: Any, target: Any) -> Any:
-    """-log P(y | x; w) of the softmax of K logits, or of the sigmoid of one."""
+    """-log P(y | x; w) of the softmax of K logits, or of the sigmoid of one.
+
+    >>> from tinygrad_edu.nn import cross_entropy
+    >>> cross_entropy(0.0, 1), cross_entropy([0.0, 0.0], 1)        # two classes, no idea: log 2
+    (0.6931471805599453, 0.6931471805599453)
+    """
     if not _several(logits):
         return ops.softplus(functional.where(functional.greater(target, 0.0), -logits, logits))
     if _several(target):
@@ -143,14 +168,24 @@ def _product(factors: Sequence[Any]) -> Any:
 
 
 def _log_loss(probabilities: Any, target: Any) -> Any:
-    """-log P(y | x; w), given probabilities; of logits, cross_entropy is the stable way."""
+    """-log P(y | x; w), given probabilities; of logits, cross_entropy is the stable way.
+
+    >>> from tinygrad_edu.nn import log_loss
+    >>> log_loss(0.5, 1), log_loss([0.5, 0.5], 0)
+    (0.6931471805599453, 0.6931471805599453)
+    """
     if _several(probabilities) and _several(target):
         return -_expected(target, probabilities, ops.log)
     return -ops.log(probability_of(probabilities, target))
 
 
 def _hinge(scores: Any, target: Any) -> Any:
-    """max(0, 1 - y s) for y = 1 or -1; for K scores the mean over k of max(0, 1 + s_k - s_y)."""
+    """max(0, 1 - y s) for y = 1 or -1; for K scores the mean over k of max(0, 1 + s_k - s_y).
+
+    >>> from tinygrad_edu.nn import hinge
+    >>> hinge(0.25, 1), hinge(0.25, -1), hinge(2.0, 1)
+    (0.75, 1.25, 0.0)
+    """
     if not _several(scores):
         margin = functional.where(functional.greater(target, 0.0), scores, -scores)
         return ops.relu(1.0 - margin)

@@ -21,6 +21,11 @@ class Path:
         points: The points, the start first; each a list of n numbers.
         values: The function's value at each point.
         converged: Whether the gradient became as small as asked for.
+
+    >>> from tinygrad_edu.optim import GradientDescent, follow_gradient
+    >>> path = follow_gradient(lambda x: (x - 3.0) ** 2, [0.0], GradientDescent(0.5))
+    >>> path.converged, path.points[-1], path.values[-1]
+    (True, [3.0], 0.0)
     """
 
     points: list[list[float]]

@@ -69,6 +69,17 @@ class Optimizer(metaclass=_BothForms):
 
     Raises:
         TypeError, ValueError: If an argument is out of range.
+
+    >>> from tinygrad_edu import Value
+    >>> from tinygrad_edu.optim import Optimizer
+    >>> class Signs(Optimizer):
+    ...     def update(self, parameter, gradient, state, learning_rate, step):
+    ...         return parameter - learning_rate * (1.0 if gradient > 0.0 else -1.0), state
+    >>> w = Value(1.0)
+    >>> w.grad = 0.001
+    >>> Signs(0.25).step([w])
+    >>> w.data
+    0.75
     """
 
     steps: int

@@ -96,6 +96,14 @@ class Nesterov(Momentum):
     """Momentum that looks ahead: ``w <- w - alpha * (g + momentum * v)`` with the new ``v``.
 
     Source: Nesterov, 1983, in the form of ``torch.optim.SGD(nesterov=True)``.
+
+    >>> from tinygrad_edu import Value
+    >>> from tinygrad_edu.optim import Nesterov
+    >>> w, optimizer = Value(1.0), Nesterov(0.1, momentum=0.5)
+    >>> w.grad = 1.0
+    >>> optimizer.step([w])                        # 1 - 0.1 (1 + 0.5 * 1)
+    >>> print(round(w.data, 12))
+    0.85
     """
 
     def update(
@@ -109,6 +117,14 @@ class AdaGrad(Optimizer):
     """Steps divided by the root of the sum of all squared gradients so far.
 
     Source: Duchi, Hazan and Singer, 2011.
+
+    >>> from tinygrad_edu import Value
+    >>> w, optimizer = Value(1.0), AdaGrad(0.1)
+    >>> for _ in range(2):
+    ...     w.grad = 5.0
+    ...     optimizer.step([w])                    # 0.1, then 0.1 over the root of 2
+    >>> print(round(w.data, 4))
+    0.8293
     """
 
     initial: State = (0.0,)
@@ -130,6 +146,14 @@ class RMSProp(Optimizer):
     """Steps divided by the root of a running mean of the squared gradients.
 
     Source: Tieleman and Hinton, 2012.
+
+    >>> from tinygrad_edu import Value
+    >>> from tinygrad_edu.optim import RMSProp
+    >>> w, v = Value(1.0), Value(1.0)
+    >>> w.grad, v.grad = 5.0, 0.005
+    >>> RMSProp(0.01).step([w, v])                 # steps of one size, whatever the gradient's
+    >>> print(round(w.data, 4), round(v.data, 4))
+    0.9 0.9
     """
 
     decay: float
@@ -200,6 +224,13 @@ class AdamW(Adam):
     """Adam with decoupled weight decay: the parameter also shrinks by ``alpha * weight_decay``.
 
     Source: Loshchilov and Hutter, 2019.
+
+    >>> from tinygrad_edu import Value
+    >>> from tinygrad_edu.optim import AdamW
+    >>> w = Value(2.0)
+    >>> AdamW(0.1, weight_decay=0.5).step([w])     # no gradient: the weight shrinks
+    >>> print(round(w.data, 12))
+    1.9
     """
 
     def __init__(

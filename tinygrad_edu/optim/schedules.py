@@ -45,7 +45,11 @@ class Schedule:
 
 
 class Constant(Schedule):
-    """The same learning rate throughout."""
+    """The same learning rate throughout.
+
+    >>> [Constant(0.1)(t) for t in range(3)]
+    [0.1, 0.1, 0.1]
+    """
 
 
 @dataclass(frozen=True)

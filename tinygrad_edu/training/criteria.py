@@ -38,7 +38,12 @@ class GradientNorm:
 
 @dataclass(frozen=True)
 class LossChange:
-    """Stop when the training loss changed by less than ``below`` in each of the last ``epochs``."""
+    """Stop when the training loss changed by less than ``below`` in each of the last ``epochs``.
+
+    >>> from tinygrad_edu.training import History
+    >>> LossChange(below=0.01)(History(loss=[1.0, 0.5, 0.499]))
+    'the loss changed by less than 0.01'
+    """
 
     below: float = 1e-9
     epochs: int = 1

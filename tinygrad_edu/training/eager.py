@@ -27,6 +27,9 @@ class Measured(NamedTuple):
     with the penalty, which is averaged over the steps; ``correct`` the number of examples whose
     class was predicted, ``None`` where there are none; ``gradient_norm`` the mean over the steps;
     ``learning_rate`` that of the last step.
+
+    >>> Measured(loss=0.25, correct=3).correct
+    3
     """
 
     loss: float
@@ -36,7 +39,11 @@ class Measured(NamedTuple):
 
 
 class StepEngine(Protocol):
-    """The seam between ``fit`` and what does the work."""
+    """The seam between ``fit`` and what does the work.
+
+    >>> sorted(name for name in vars(StepEngine) if name in ("epoch", "evaluate"))
+    ['epoch', 'evaluate']
+    """
 
     def epoch(self, batches: Sequence[Sequence[int]], number: int) -> Measured:
         """Take one step of the optimizer for each batch of row numbers.
@@ -63,7 +70,17 @@ def step_error(epoch: int, batch: int, learning_rate: float, reason: str) -> Flo
 
 
 class EagerEngine:
-    """Trains with graphs of Values, one example at a time: memory does not grow with the batch."""
+    """Trains with graphs of Values, one example at a time: memory does not grow with the batch.
+
+    >>> from tinygrad_edu.nn import LinearRegression, squared_error
+    >>> from tinygrad_edu.optim import GradientDescent
+    >>> from tinygrad_edu.training import Problem
+    >>> model = LinearRegression(1, initialization="zeros")
+    >>> problem = Problem(model, model.parameters(), [[1.0], [2.0]], [1.0, 3.0], squared_error,
+    ...                   GradientDescent(0.1))
+    >>> EagerEngine(problem).evaluate([[2.0]], [3.0]).loss
+    4.5
+    """
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem

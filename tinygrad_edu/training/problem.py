@@ -27,6 +27,14 @@ class Problem:
         optimizer: Holds the learning rate, the state of the parameters and the count of steps.
         penalty: A function of the parameters, added to the loss (subtracted where it is maximized).
         clip_norm, clip_value: Limits for the gradient, or ``None``.
+
+    >>> from tinygrad_edu.nn import LinearRegression, squared_error
+    >>> from tinygrad_edu.optim import GradientDescent
+    >>> model = LinearRegression(1)
+    >>> problem = Problem(model, model.parameters(), [[1.0]], [2.0], squared_error,
+    ...                   GradientDescent(0.1))
+    >>> len(problem.parameters), problem.penalty
+    (2, None)
     """
 
     model: Module

@@ -79,6 +79,14 @@ class Explanation:
         rounded: Whether any number is shown with fewer digits than it has.
 
     ``explanation["x"]`` is the line that derives the gradient of the node called ``x``.
+
+    >>> from tinygrad_edu import Value, explain
+    >>> x = Value(3.0, "x")
+    >>> f = x * x
+    >>> f.backward()
+    >>> found = explain(f)
+    >>> found.gradients["x"], found.rounded
+    (6.0, False)
     """
 
     def __init__(
