@@ -35,6 +35,7 @@ from tinygrad_edu.drawing import draw_network as draw_network
 from tinygrad_edu.drawing import explain as explain
 from tinygrad_edu.drawing import step_through as step_through
 from tinygrad_edu.drawing.pages.train_page import train_page as train_page
+from tinygrad_edu.drawing.pages.worksheet import worksheet as worksheet
 from tinygrad_edu.engine.functional import abs as abs
 from tinygrad_edu.engine.functional import acos as acos
 from tinygrad_edu.engine.functional import acosh as acosh
@@ -217,5 +218,6 @@ __all__ = [
     "to_torch",
     "train_page",
     "where",
+    "worksheet",
     "xlogy",
 ]
