@@ -667,6 +667,6 @@ def test_pytest_plugin(tmp_path: Path) -> None:
         done.stdout.split()
     )
     assert "three/engine.py: loading" in done.stdout
-    assert "not loaded: This is not Python that can be read in line 1" in done.stdout
+    assert "not loaded: `engine.py` raised SyntaxError" in done.stdout
     assert "test_other" not in done.stdout
     assert "Traceback" not in done.stdout
