@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
 import math
 import random
+import shutil
 from collections import namedtuple
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -372,3 +376,64 @@ def test_fit_with_a_loop_over_time(batch: int | str) -> None:
         ends.append([p.data for p in model.parameters()])
     assert ends[0] != [0.3, -0.2, 0.5, 0.1, 0.7, -0.4]
     assert ends[1] == pytest.approx(ends[0], rel=1e-9)
+
+
+def test_entries_that_differ_between_rows_in_some_turns_only() -> None:
+    def f(a: Any, b: Any) -> Any:
+        return scan(lambda s, x: [s[0] * x + b, s[0] - x], [a, b], [a, b, 1.5, a * b])[0]
+
+    rows = np.linspace(-1.0, 1.0, 11)
+    fast = compile(f)
+    values, slopes = fast.map_value_and_grad(rows, 0.7, shared=(1,))
+    for a, value, by_a, by_b in zip(rows.tolist(), values, *slopes):
+        x, y = Value(a), Value(0.7)
+        f(x, y).backward()
+        assert value == pytest.approx(f(a, 0.7))
+        assert (by_a, by_b) == (pytest.approx(x.grad), pytest.approx(y.grad))
+
+
+def test_a_long_shift_register() -> None:
+    """In each of the last turns another number of the state is handed back to."""
+
+    def f(s: Any, xs: Any) -> Any:
+        return scan(lambda s, x: [*s[1:], s[0] * x + sqrt(s[1])], s, xs)[0]
+
+    start, xs = [1.0 + 0.1 * i for i in range(12)], [0.9, 1.1] * 10
+    value, (by_start, by_xs) = compile(f).value_and_grad(start, xs)
+    a, b = [Value(x) for x in start], [Value(x) for x in xs]
+    y = f(a, b)
+    y.backward()
+    assert value == pytest.approx(y.data, rel=1e-13)
+    assert by_start == pytest.approx([x.grad for x in a], rel=1e-11)
+    assert by_xs == pytest.approx([x.grad for x in b], rel=1e-11)
+
+
+def test_exported_loops(tmp_path: Any) -> None:
+    if shutil.which("cc") is None:
+        pytest.skip("no C compiler")
+
+    def orbit(w: Any, xs: Any) -> Any:
+        def step(s: Any, x: Any) -> Any:
+            return [tanh(w[0] * s[0] + x), scan(lambda q, z: q * z + s[1], s[0], [w[1], x])]
+
+        return scan(step, [0.1, 0.2], xs)[1]
+
+    args = [0.5, 0.7], [0.1 * i for i in range(9)]
+    made = compile(orbit).export(tmp_path / "orbit.so", *args)
+    library = ctypes.CDLL(made.path)
+    text = Path(made.header).read_text()
+    for name, size in (("orbit", 1), ("orbit_value_and_grad", 12)):
+        work = int(text.split(f"{name.upper()}_WORKSPACE ")[1].split()[0])
+        inputs = (ctypes.c_double * 11)(*args[0], *args[1])
+        outputs, memory = (ctypes.c_double * size)(), (ctypes.c_double * work)(*[math.nan] * work)
+        getattr(library, name)(inputs, outputs, memory)
+        assert outputs[0] == pytest.approx(orbit(*args), rel=1e-13)
+    value, (by_w, by_xs) = compile(orbit).value_and_grad(*args)
+    assert list(outputs) == pytest.approx([value, *by_w, *by_xs], rel=1e-12)
+
+
+def test_two_lengths_in_threads_and_state_of_nothing() -> None:
+    fast = compile(lambda w, xs: scan(lambda s, x: (s, w * x * x), (), xs, outputs=True)[1][-1])
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda n: fast.value_and_grad(2.0, [0.5] * n, wrt=0), [3, 5] * 8))
+    assert found == [(0.5, 0.25)] * 16

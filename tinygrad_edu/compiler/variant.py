@@ -112,7 +112,7 @@ class Variant:
         shapes, question = self.shapes, self.question
         # 1. Run the function on symbols.
         program, leaves, result = _run_on_symbols(function, shapes, question, scans)
-        program.exact = exact
+        program.exact, program.hasty = exact, not exact
         self.outputs, found = outputs_of(result, f"{self.name}: result")
         nodes = [node_in(program, x, "result") for x in found]
         if program.interior:

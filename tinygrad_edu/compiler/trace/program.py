@@ -33,6 +33,9 @@ class Program:
         exact: Whether derivatives leave out what was not chosen even where it is infinite or nan
             (0 times that is nan); it takes a selection for each such operation.
         masked: Whether there was something to leave out.
+        hasty: Whether the gradient of a loop may count as 0 times a slope what nothing was handed
+            back to (then it is ``masked``), for the sake of one piece of code for all turns.
+        twins: Loops without a trail, and the same loops with one.
         outer: For the step of a loop, the program that the loop is in.
         taken: Nodes of ``outer`` that the step uses, with their nodes here; they are inputs.
         depth: How many programs there are around this one.
@@ -50,6 +53,7 @@ class Program:
         "codes",
         "constants",
         "exact",
+        "hasty",
         "depth",
         "inputs",
         "interior",
@@ -59,6 +63,7 @@ class Program:
         "rows",
         "starts",
         "taken",
+        "twins",
     )
 
     def __init__(self, outer: Program | None = None) -> None:
@@ -74,6 +79,8 @@ class Program:
         self.interior: dict[Value, int] | None = None
         self.exact = False
         self.masked = False
+        self.hasty = False
+        self.twins: dict[int, int] = {}
         self._seen: dict[int, int] = {}
         self.outer = outer
         self.taken: dict[int, int] = {}

@@ -6,7 +6,9 @@ are the gradients by the state, and by what all turns use, so far. As it is an o
 be differentiated again.
 
 What nothing is handed back to gets nothing, not 0 times a slope: the last turns, in which fewer
-numbers matter than in those before, are loops of one turn for as long as that differs.
+numbers matter than in those before, are loops of one turn for as long as that differs. A ``hasty``
+program takes the 0, which makes a difference only where a slope is infinite or nan; then the result
+is nan, and it is traced again.
 """
 
 from __future__ import annotations
@@ -17,10 +19,10 @@ from typing import Any
 
 from tinygrad_edu.compiler.trace.gradient_program import Number, add_up, node_for, pull_back
 from tinygrad_edu.compiler.trace.program import Program
-from tinygrad_edu.compiler.trace.scan_row import CannotScan, Scan, Step
+from tinygrad_edu.compiler.trace.scan_row import PART, CannotScan, Scan, Step
 from tinygrad_edu.compiler.trace.scan_trace import add_loop, without_unused
 
-_PIECES = 4  # so many stretches of turns are told apart; in the rest, nothing counts as 0
+_PIECES = 8  # so many stretches of turns are told apart; for more the turns are written out
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,8 @@ class _LoopGradient:
         self.shares, self.between = shares, between
         self.first, self.flat, self.taken = op.split(program.operands_of(head).tolist())
         n, p, turns = len(self.step.state), len(self.step.ys), op.turns
-        self.trail = head + 1 + n + turns * p  # the node of the first number of the trail
+        with_trail = head if op.trail or not n else self._twin(head)
+        self.trail = with_trail + 1 + n + turns * p  # the node of the first number of the trail
         # what is handed back to the last state, and to the outputs and the state of each turn
         self.state: dict[int, Number] = {}
         self.ys: dict[int, dict[int, Number]] = {}
@@ -100,6 +103,17 @@ class _LoopGradient:
                 t, j = divmod(k - n - turns * p, len(op.trail))
                 self.states.setdefault(t, {})[op.trail[j]] = gradient
         self.wanted = self._wanted()
+
+    def _twin(self, head: int) -> int:
+        """Return the same loop with a trail."""
+        program = self.program
+        twin = program.twins.get(head)
+        if twin is None:
+            op = Scan(self.step, self.op.turns, range(len(self.step.state)))
+            twin = program.add_unshared(op, program.operands_of(head).tolist())
+            program.add_many(PART, twin, op.results)
+            program.twins[head] = twin
+        return twin
 
     def _wanted(self) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
         """Return which numbers of state, entries and captured ones depend on the inputs."""
@@ -128,15 +142,22 @@ class _LoopGradient:
             while start > 0 and self._incoming(start - 1) == (ys, states):
                 start -= 1
             turn = self._turn(tuple(sorted(self.state)), ys, states)
-            if set(turn.to_state) == set(self.state):
-                self._loop(turn, start, t)
-                t = start
-            elif pieces < _PIECES:
-                self._single(turn, t - 1)
-                t -= 1
-            else:
+            same = set(turn.to_state) == set(self.state)
+            if same and start == 0:
+                self._loop(turn, 0, t)
+                t = 0
+            elif not self.program.exact and (self.program.hasty or pieces >= _PIECES):
+                self.program.masked = True
                 self._all(t)
                 t = 0
+            elif pieces >= _PIECES:
+                raise CannotScan("a loop whose last turns hand back to this and that")
+            elif same:
+                self._loop(turn, start, t)
+                t = start
+            else:
+                self._single(turn, t - 1)
+                t -= 1
         for i, gradient in self.state.items():
             if self.between[self.first[i]]:
                 self.shares.setdefault(self.first[i], []).append(gradient)
@@ -200,7 +221,7 @@ class _LoopGradient:
         first = [node_for(self.program, self.state[i]) for i in state] + self._before(totals)
         flat = [x for t in reversed(range(start, end)) for x in self._entries(turn, t)]
         step, operands = _pruned(step, (first, flat, self.taken))
-        last, ys = add_loop(self.program, step, end - start, *operands)
+        last, ys = add_loop(self.program, step, end - start, *operands, trail=False)
         self.state = dict(zip(state, last))
         self._hand_on(totals, last[len(state) :])
         width = len(to_xs)
@@ -231,7 +252,7 @@ class _LoopGradient:
         flat += [node_for(self.program, self.state[i]) for i in sorted(self.state)]
         flat += self._before(totals)
         step, operands = _pruned(step, ([], flat, self.taken))
-        _, ys = add_loop(self.program, step, 1, *operands)
+        _, ys = add_loop(self.program, step, 1, *operands, trail=False)
         self.state = dict(zip(state, ys))
         self._hand_on(totals, ys[len(state) :])
         self._hand_to_entries(t, to_xs, ys[len(state) + len(totals) :])
@@ -240,7 +261,7 @@ class _LoopGradient:
 
     def _entries(self, turn: _Turn, t: int) -> list[int]:
         """Return what the gradient's turn gets: state, entry, and what is handed back to it."""
-        n, m, program = len(self.op.trail), len(self.step.xs), self.program
+        n, m, program = len(self.step.state), len(self.step.xs), self.program
         handed = [self.ys[t][j] for j in sorted(self.ys[t])] if turn.ys else []
         handed += [self.states[t][i] for i in sorted(self.states[t])] if turn.trail else []
         states = range(self.trail + t * n, self.trail + (t + 1) * n)
@@ -273,7 +294,7 @@ class _LoopGradient:
 def _differentiate(step: Step, pattern: _Pattern, exact: bool) -> _Turn:
     """Return one turn of the gradient."""
     program = step.program.copy()
-    program.exact = exact
+    program.exact, program.hasty = exact, not exact
 
     def inputs(count: int) -> list[int]:
         return [program.add_input() for _ in range(count)]

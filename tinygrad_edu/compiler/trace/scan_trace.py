@@ -96,6 +96,7 @@ def add_loop(
     flat: Sequence[int],
     taken: Sequence[int],
     checkpoint: int | None = None,
+    trail: bool = True,
 ) -> tuple[list[int], list[int]]:
     """Append a loop and return the nodes of the last state, and of the outputs turn by turn.
 
@@ -108,6 +109,7 @@ def add_loop(
         taken: The nodes that the step uses in each turn.
         checkpoint: Of how many turns only the first one's state is kept for the gradient: the loop
             becomes one over blocks of so many turns, and one over those that are left.
+        trail: Whether the state of each turn is a result, too, as gradients need it.
     """
     if checkpoint is not None and checkpoint < turns:
         blocks, m = turns // checkpoint, len(step.xs)
@@ -120,7 +122,7 @@ def add_loop(
             ys = ys + more
         return state, ys
     n, p = len(step.state), len(step.ys)
-    op = Scan(step, turns, range(n))
+    op = Scan(step, turns, range(n) if trail else ())
     head = program.add_unshared(op, [*first, *flat, *taken])
     part = program.add_many(PART, head, op.results)
     return list(range(part, part + n)), list(range(part + n, part + n + turns * p))
