@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 # every dependency comes as a wheel: nothing is compiled on the user's machine
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: $(PIP_ARGS)
 
-.PHONY: demo demos test test-slow test-dev mutants wheel lint types format bench figures docs clean
+.PHONY: demo demos test test-slow test-dev mutants wheel lint types format bench figures lab docs clean
 
 demo: $(VENV)/.demos
 	$(BIN)/python demos/main.py
@@ -53,11 +53,15 @@ figures: $(VENV)/.test
 	$(BIN)/python -m docs.figures
 	$(BIN)/python -m docs.strip
 
+# the laboratory, lab.html: one file with Python inside; needs npm, and says so where there is none
+lab: $(VENV)/.test
+	$(BIN)/python tools/lab.py
+
 docs: $(VENV)/.docs
 	$(BIN)/python -m docs.build
 
 clean:
-	rm -rf $(VENV) build dist site *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist site lab.html *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:

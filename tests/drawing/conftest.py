@@ -9,7 +9,7 @@ from typing import Any, get_args
 
 import pytest
 
-from tinygrad_edu.drawing.figures.layout_engines import Engine, use_engine
+from tinygrad_edu.drawing.figures.layout_engines import Engine, use_layout_engine
 
 
 def missing(engine: str) -> str:
@@ -27,9 +27,9 @@ def each_engine(request: Any) -> Iterator[Engine]:
     engine = request.param
     if reason := missing(engine):
         pytest.skip(reason)
-    before = use_engine(engine)
+    before = use_layout_engine(engine)
     yield engine
-    use_engine(before)
+    use_layout_engine(before)
 
 
 @pytest.fixture(params=["wasm", "dot"])

@@ -276,13 +276,13 @@ def test_an_engine_can_be_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
         asked.append(output_format)
         return engine.run_graphviz(dot, output_format, engine="wasm")
 
-    before = engine.use_engine(browser)
+    before = engine.use_layout_engine(browser)
     try:
         ours = place(diagram)
-        assert engine.use_engine("plain") is browser
+        assert engine.use_layout_engine("plain") is browser
         plain = place(diagram)
     finally:
-        engine.use_engine(before)
+        engine.use_layout_engine(before)
     assert asked == ["json"]
     assert ours == place(diagram, engine="wasm")
     assert plain == place(diagram, engine="plain") != ours
@@ -292,7 +292,7 @@ def test_an_engine_can_be_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ValueError, match="expected one of dot, wasm, plain, got 'neato'"):
         place(diagram)
     with pytest.raises(ValueError, match="expected one of dot, wasm, plain, a function or None"):
-        engine.use_engine("neato")  # type: ignore[arg-type]
+        engine.use_layout_engine("neato")  # type: ignore[arg-type]
 
 
 def endless() -> str:

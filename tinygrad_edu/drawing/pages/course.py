@@ -70,7 +70,7 @@ class Course:
     ) -> None:
         if not isinstance(output, Value):
             raise TypeError(f"{who}: expected a Value, got {type(output).__name__} {output!r:.60}")
-        self.copies = _copies(output, depth, max_nodes)
+        self.copies = copies_of(output, depth, max_nodes)
         self.output = self.copies[output]
         self.rule = ChainRule(self.output)
         for node, name in zip(self.rule.nodes, self.rule.names):
@@ -152,7 +152,7 @@ def on_paper(text: str) -> str:
     return text.replace(" * ", " · ").replace("-", "−")
 
 
-def _copies(output: Value, depth: int | None, max_nodes: int) -> dict[Value, Value]:
+def copies_of(output: Value, depth: int | None, max_nodes: int) -> dict[Value, Value]:
     """Copy the graph down to ``depth``, node by node; what lies deeper is cut off.
 
     Raises:
