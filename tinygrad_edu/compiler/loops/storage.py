@@ -102,8 +102,11 @@ def places_of(request: Request) -> bytearray:
     for node, (matrix, _) in zip(program.inputs, request.places):
         place[node] = SHARED if matrix < 0 else LANE
     starts, flat, rows = program.starts, program.operands, program.rows
+    part = next((code for code, op in enumerate(rows) if op is PART), -1)
     for node, code in enumerate(program.codes):
-        if rows[code] is not None:  # an operation on constants alone, which is rare, is shared
+        if code == part:
+            place[node] = place[flat[starts[node]]]
+        elif rows[code] is not None:  # an operation on constants alone, which is rare, is shared
             place[node] = max(SHARED, *[place[x] for x in flat[starts[node] : starts[node + 1]]])
     return place
 

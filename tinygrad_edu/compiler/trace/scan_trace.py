@@ -70,7 +70,7 @@ def recorder(program: Program) -> Callable[..., Recorded]:
             (last_state, more), y = rest[0], state[1]
             return ((last_state, [y, *more]),)
         first = _nodes(program, state, "scan: state")
-        flat = [node for x in rows for node in _nodes(program, x, "scan: xs")]
+        flat = _entry_nodes(program, rows)
         if _has_modules(y_shape) or any(output < 0 for output, _ in inner.asked):
             return None
         made = Step(inner, states, xs, list(inner.taken.values()), new_state, ys)
@@ -176,6 +176,13 @@ def without_unused(
 
 def _nodes(program: Program, x: Any, where: str) -> list[int]:
     return [node_in(program, y, where) for y in elements(x)]
+
+
+def _entry_nodes(program: Program, rows: list[Any]) -> list[int]:
+    """Return the nodes of all entries, turn by turn."""
+    if {float, Symbol}.issuperset(map(type, rows)):  # numbers: long loops have many
+        return [node_in(program, x, "scan: xs") for x in rows]
+    return [node for x in rows for node in _nodes(program, x, "scan: xs")]
 
 
 def _common_shape(rows: list[Any]) -> Shape | None:
