@@ -78,6 +78,7 @@ class Drafting:
         self.of_loops = numpy.array([x is PART or isinstance(x, Scan) for x in program.rows])
         self.place = numpy.array(layout.place, numpy.int8)
         self.address = numpy.frombuffer(layout.address, numpy.int32)  # not a copy
+        self.tabled: int = _TABLED
         self.turns: tuple[int, ...] = ()  # of the loops around the operations at hand
         size = len(program)
         self.ready = numpy.full(size, -1, numpy.int32)  # the segment that computes a node
@@ -268,7 +269,7 @@ class Drafting:
                 best = (found, members, parts)
             if best is not None and len(best[0][0]) <= 1:
                 break
-        if best is None and self._work(group) < _TABLED:
+        if best is None and self._work(group) < self.tabled:
             return None
         if best is None:
             members = group[self._orders(group)[0]]

@@ -20,6 +20,7 @@ from tinygrad_edu.compiler.loops.storage import LANE, SHARED, Layout
 from tinygrad_edu.compiler.trace.lowering import COPY
 from tinygrad_edu.compiler.trace.scan_row import PART, Scan
 
+_TABLED = 64  # the least work for a loop with a table beside loops over time: sums over turns
 _BESIDE = 2  # frames before and after those of a loop, for turns that look a little different
 
 
@@ -73,6 +74,7 @@ class RollingFinder(Finder):
             self._look_for_turns(layout, numpy)
         super().__init__(layout, loops)
         if self.parts:
+            self.tabled = _TABLED
             self._prepare()
 
     def _look_for_turns(self, layout: Layout, np: Any) -> None:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 FEWEST = 8  # turns from which on a loop is worth it
-SMALLEST = 400  # operations in all turns of a loop from which on it is worth it
+SMALLEST = 200  # operations in all turns of a loop from which on it is worth it
 _WINDOW = 16  # neighbouring operations by which a period is recognised
 _RECURRENT = 10  # at least one operation in so many waits for the turn before
 _CUTS = 64  # places to begin a turn at that are looked at closely

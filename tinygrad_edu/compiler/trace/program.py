@@ -16,7 +16,7 @@ from tinygrad_edu.engine.operation import Op, to_float
 from tinygrad_edu.engine.value import Constant, Value
 
 INPUT, CONSTANT = 0, 1  # the codes of nodes that are not operations
-_WINDOW = 1 << 15  # how many recent operations are remembered to find common subexpressions
+_WINDOW = 1 << 18  # how many recent operations are remembered to find common subexpressions
 
 
 class Program:
@@ -45,6 +45,7 @@ class Program:
 
     __slots__ = (
         "_constant_nodes",
+        "_older",
         "_row_codes",
         "_seen",
         "asked",
@@ -82,6 +83,7 @@ class Program:
         self.hasty = False
         self.twins: dict[int, int] = {}
         self._seen: dict[int, int] = {}
+        self._older: dict[int, int] = {}
         self.outer = outer
         self.taken: dict[int, int] = {}
         self.depth: int = outer.depth + 1 if outer is not None else 0
@@ -174,26 +176,38 @@ class Program:
         Only what cannot change a result is simplified: ``x * 1``, ``x / 1``, ``x - 0``, ``--x``,
         the largest of one number.
         """
-        if len(operands) == 1 and op is ops.max_:
-            return operands[0]
-        if len(operands) > 3:
+        count = len(operands)
+        if count > 3:
             return self.add_unshared(op, operands)
         code = self._row_codes.get(op)
         if code is None:
             code = self._code(op)
-        key = code
-        for node in operands:
-            key = key << 32 | node
+        if count == 2:
+            a, b = operands
+            key = (code << 32 | a) << 32 | b
+        elif count == 1:
+            if op is ops.max_:
+                return operands[0]
+            key = code << 32 | operands[0]
+        else:
+            key = code
+            for node in operands:
+                key = key << 32 | node
         seen, codes = self._seen, self.codes
         same = seen.get(key)
         if same is not None:
             return same
-        if op in _SIMPLIFIED:
+        same = self._older.get(key)
+        if same is None and op in _SIMPLIFIED:
             same = self._simpler(op, operands)
             if same is not None:
                 return same
-        if len(seen) >= _WINDOW:
-            seen.clear()  # bounded memory: sharing reaches back a window at most
+        if len(seen) >= _WINDOW:  # bounded memory: sharing reaches back two windows at most
+            self._older, self._seen = seen, {}
+            seen = self._seen
+        if same is not None:  # what each turn of a loop uses stays known
+            seen[key] = same
+            return same
         node = seen[key] = len(codes)
         codes.append(code)
         self.operands.extend(operands)
@@ -222,7 +236,7 @@ class Program:
         other.codes, other.starts = self.codes[:], self.starts[:]
         other.operands, other.inputs = self.operands[:], list(self.inputs)
         other.constants, other._constant_nodes = dict(self.constants), dict(self._constant_nodes)
-        other._seen = dict(self._seen)
+        other._seen, other._older = dict(self._seen), dict(self._older)
         return other
 
     def op(self, node: int) -> Op | None:
