@@ -93,7 +93,7 @@ def test_the_exit_code_tells_how_the_class_did(
         (["class", "--rubric", "none.toml"], "none.toml"),
         (["class", "--rubric", "bad.json"], "rubric bad.json"),
         (["class", "--class", "a b"], "--class"),
-        (["class", "--gradescope", "results.json"], "for one submission, got 2"),
+        (["class/a.py", "class/b.py", "--gradescope", "x.json"], "for one submission, got 2"),
         (["class", "--json", "bad.json"], "holds no records"),
         (["class", "--json", "there/not.json"], "there is no folder there"),
         (["class", "--csv", "empty"], "is a folder"),
@@ -202,6 +202,9 @@ def test_gradescope(room: Path) -> None:
     told = next(t for t in found["tests"] if t["name"] == "accumulation")
     assert told["status"] == "failed"
     assert "overwrites" in told["output"]
+    (room / "class" / "nn.py").write_text("class Neuron: pass")
+    assert command.main(["class", "--gradescope", "folder.json", "-q"], Fake()) == 1
+    assert json.loads((room / "folder.json").read_text()) == found
     hand_in(room / "class", bob="out_of_memory")
     assert command.main(["class/bob.py", "--gradescope", "results.json", "-q"], Fake()) == 3
     found = json.loads((room / "results.json").read_text())

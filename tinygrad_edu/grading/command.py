@@ -92,7 +92,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     add("--csv", metavar="FILE", help="write a table for a spreadsheet")
     add("--junitxml", metavar="FILE", help="write a report as JUnit's XML")
-    add("--gradescope", metavar="FILE", help="write Gradescope's results.json, of one submission")
+    add(
+        "--gradescope",
+        metavar="FILE",
+        help="write Gradescope's results.json, of one file or folder",
+    )
     add("--html", metavar="FOLDER", help="write a page per submission and one about the class")
     add("-q", "--quiet", action="store_true", help="print no report and no progress")
 
@@ -156,7 +160,8 @@ def run(arguments: Any, grader: Grader | None = None) -> int:
                       arguments.class_name, rubric)  # fmt: skip
     if arguments.class_name is not None and not arguments.class_name.isidentifier():
         raise Usage(f"--class: expected the name of a class, got {arguments.class_name!r}")
-    submissions = find_submissions(arguments.paths, arguments.class_name)
+    whole = arguments.gradescope is not None  # a folder is what one student handed in
+    submissions = find_submissions(arguments.paths, arguments.class_name, whole=whole)
     if arguments.gradescope and len(submissions) != 1:
         raise Usage(f"--gradescope is for one submission, got {len(submissions)}")
     json_path = Path(arguments.json) if arguments.json else None

@@ -61,14 +61,14 @@ class Submission:
 
 
 def find_submissions(
-    paths: Sequence[str | Path], class_name: str | None = None
+    paths: Sequence[str | Path], class_name: str | None = None, *, whole: bool = False
 ) -> list[Submission]:
     """Find the submissions that paths lead to, in order of their paths, each once.
 
     A file is a submission. In a folder, each ``.py`` and ``.ipynb`` file is one, and so is each
     sub-folder that holds such files at any depth; of those the one that is graded has the class
     (``class_name`` if given, else ``Value``, else one with arithmetic). Hidden files, caches and
-    virtual environments are passed over.
+    virtual environments are passed over. With ``whole`` a folder that is named is one submission.
 
     Raises:
         FileNotFoundError: If a path does not exist.
@@ -79,7 +79,7 @@ def find_submissions(
         if not given.exists():
             raise FileNotFoundError(f"there is no file or folder {given}")
         if given.is_dir():
-            entries = list(_in_folder(given, class_name))
+            entries = list((_as_one if whole else _in_folder)(given, class_name))
             if not entries:
                 raise ValueError(f"{given}: no .py or .ipynb file in it, nor in its sub-folders")
         elif given.suffix.lower() in SUFFIXES:
@@ -96,14 +96,20 @@ def _in_folder(folder: Path, class_name: str | None) -> Iterator[Submission]:
         if _is_hidden(entry):
             continue
         if entry.is_dir():
-            files = sorted(_files(entry, SUFFIXES), key=lambda f: (len(f.parts), f.as_posix()))
-            if files:
-                best = max(files, key=lambda f: _rank(f, class_name))  # the first of equals
-                yield Submission(best, entry.name, entry)
+            found = list(_as_one(entry, class_name))
+            if found:
+                yield from found
             elif any(_files(entry, ("",))):  # something else was handed in
                 yield Submission(entry, entry.name, entry)
         elif entry.suffix.lower() in SUFFIXES:
             yield Submission(entry, entry.stem)
+
+
+def _as_one(folder: Path, class_name: str | None) -> Iterator[Submission]:
+    files = sorted(_files(folder, SUFFIXES), key=lambda f: (len(f.parts), f.as_posix()))
+    if files:
+        best = max(files, key=lambda f: _rank(f, class_name))  # the first of equals
+        yield Submission(best, folder.resolve().name, folder)
 
 
 def _is_hidden(path: Path) -> bool:
