@@ -22,7 +22,7 @@ PACKAGE = Path(tinygrad_edu.__file__).parent
 # and on the lowest floor the helpers that stand beside it
 FLOORS = {
     "engine": 0, "functional": 0, "data": 0, "_files": 0, "_plot": 0, "_version": 0,
-    "_interrupts": 0, "_saved": 0,
+    "_interrupts": 0, "_saved": 0, "_forks": 0,
     "formula": 1, "checking": 1, "nn": 1, "optim": 1, "compiler": 1,
     "training": 2, "drawing": 2, "expression": 2,
     "saving": 3, "interop": 3, "sklearn": 3, "grading": 3,

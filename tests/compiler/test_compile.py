@@ -499,3 +499,65 @@ def test_a_forked_process_has_threads_of_its_own():
     )
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert run.stdout.strip() == "0", run.stderr
+
+
+_FORKED_WHILE_BUSY = """
+import os, sys, threading, time
+from tinygrad_edu import Value
+from tinygrad_edu.compiler import compile
+from tinygrad_edu.engine import functional as F
+
+stop = False
+shared = compile(lambda x: F.sin(x[0]) + F.sum(x))
+
+def compiling():
+    n = 1
+    while not stop:
+        n += 1
+        shared.value_and_grad([0.5] * n)
+
+def differentiating():
+    while not stop:
+        x = Value(1.0)
+        y = x
+        for _ in range(300):
+            y = y * 1.001
+        y.backward()
+
+threads = [threading.Thread(target=f) for f in (compiling, differentiating)]
+for t in threads:
+    t.start()
+failed = 0
+for i in range(12):
+    time.sleep(0.02)
+    child = os.fork()
+    if child == 0:
+        x = Value(2.0)
+        (x * x).backward()
+        right = x.grad == 4.0 and shared.value_and_grad([0.5] * (500 + i))[0] > 0.0
+        os._exit(0 if right else 1)
+    end = time.time() + 60
+    while time.time() < end:
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            failed += status != 0
+            break
+        time.sleep(0.01)
+    else:
+        os.kill(child, 9)
+        failed += 100
+stop = True
+for t in threads:
+    t.join()
+print("failed", failed)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+def test_fork_while_other_threads_compile_and_differentiate() -> None:
+    out = subprocess.run(
+        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", _FORKED_WHILE_BUSY],
+        capture_output=True, text=True, timeout=240, check=True,
+        env={**os.environ, "TINYGRAD_EDU_CACHE": "0"},
+    )  # fmt: skip
+    assert out.stdout == "failed 0\n", out.stdout + out.stderr

@@ -27,6 +27,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar, overload
 from weakref import WeakKeyDictionary
 
+from tinygrad_edu._forks import held_while_forking
 from tinygrad_edu.compiler.emit import machine_code as native
 from tinygrad_edu.compiler.export import ONE, Exported, export
 from tinygrad_edu.compiler.nodes import gradient_of, record_call
@@ -126,6 +127,11 @@ def compile(
     return Compiled(function, strict, check, verify)
 
 
+# One function is traced and compiled at a time, and none while the process forks: a child would
+# wait for ever for what another thread held (this lock, those of imports within numpy, LLVM's).
+_COMPILING = held_while_forking(threading.RLock())
+
+
 class Compiled(Generic[R]):
     """A compiled function; made by ``compile``. It may be called from several threads at once.
 
@@ -164,7 +170,7 @@ class Compiled(Generic[R]):
         self._looks: dict[Any, int] = {}  # what was seen around the function -> its number
         self._look = 0
         self._own: frozenset[Any] = frozenset()  # what the function itself changes
-        self._lock = threading.RLock()
+        self._lock = _COMPILING
 
     def gradient_function(
         self,

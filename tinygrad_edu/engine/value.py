@@ -25,6 +25,7 @@ from operator import attrgetter
 from threading import RLock
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from tinygrad_edu._forks import held_while_forking
 from tinygrad_edu.engine.handmade import Form, Handmade
 from tinygrad_edu.engine.number import Number
 from tinygrad_edu.engine.operation import Node, Op, fail, is_number, to_float
@@ -456,7 +457,9 @@ def as_value(number: Any) -> Value:
 
 # --- the chain rule ------------------------------------------------------------------------------
 
-_one_at_a_time = RLock()  # held by a backward pass: two at once would mix up marks and gradients
+_one_at_a_time = held_while_forking(
+    RLock()
+)  # held by a backward pass: two at once would mix up marks and gradients
 _exhaust = deque[Any](maxlen=0).extend
 _set_grad = Value.__dict__["grad"].__set__
 _get_grad = attrgetter("grad")

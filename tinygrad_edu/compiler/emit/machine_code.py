@@ -21,10 +21,13 @@ from pathlib import Path
 from typing import Any
 
 from tinygrad_edu import _files
+from tinygrad_edu._forks import held_while_forking
 from tinygrad_edu.compiler.llvm import llvm as llvm
 
 _FORMAT = "1"  # part of every cache key: raise it when the calling convention changes
-_LOCK = threading.RLock()  # LLVM contexts are not to be used by two threads at once
+_LOCK = held_while_forking(
+    threading.RLock()
+)  # LLVM contexts are not to be used by two threads at once
 
 
 @lru_cache(maxsize=1)

@@ -25,6 +25,7 @@ from collections.abc import Callable
 from typing import Any, Literal, get_args
 
 from tinygrad_edu._files import cache_folder, write_atomically
+from tinygrad_edu._forks import held_while_forking
 
 Engine = Literal["dot", "wasm", "plain"]
 """``"dot"``: the system's program; ``"wasm"``: what came with the wheels; ``"plain"``: our own."""
@@ -39,7 +40,7 @@ TIME_LIMIT = 20.0
 _WASM_STACK = 2 << 20
 _THREAD_STACK = 16 << 20
 
-_lock = threading.Lock()
+_lock = held_while_forking(threading.Lock())
 _code: list[bytes] = []  # the machine code of the WebAssembly build, once it is there
 _chosen: list[Engine | Renderer] = []  # what use_layout_engine() was given
 
