@@ -7,12 +7,19 @@ So a fork waits until such a lock is free, and the child starts with it free. Wh
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import Protocol, TypeVar
 
+
+class _Lock(Protocol):
+    def acquire(self, blocking: bool = ..., timeout: float = ...) -> bool: ...
+    def release(self) -> None: ...
+
+
+L = TypeVar("L", bound=_Lock)
 _PATIENCE = 20.0  # seconds; then fork goes on without, rather than to wait for ever
 
 
-def held_while_forking(lock: Any) -> Any:
+def held_while_forking(lock: L) -> L:
     """Return ``lock``, which every fork of this process takes and gives back, on both sides.
 
     >>> import threading
