@@ -437,3 +437,24 @@ def test_two_lengths_in_threads_and_state_of_nothing() -> None:
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(lambda n: fast.value_and_grad(2.0, [0.5] * n, wrt=0), [3, 5] * 8))
     assert found == [(0.5, 0.25)] * 16
+
+
+def test_checkpoints_keep_less_and_change_nothing() -> None:
+    turns, n = 1000, 10
+
+    def f(w: Any, xs: Any, every: int | None) -> Any:
+        def step(s: Any, x: Any) -> Any:
+            return [tanh(w * s[-1] + x), *s[:-1]]
+
+        return sum(scan(step, [0.1] * n, xs, checkpoint=every))
+
+    xs = [math.sin(i) for i in range(turns)]
+    found, sizes = [], []
+    for every in (None, 30):
+        fast = compile(lambda w, xs, every=every: f(w, xs, every), strict=True)
+        found.append(fast.value_and_grad(0.7, xs))
+        (variant,) = fast._variants.values()
+        sizes.append(variant.kernel._layout.shared_size - 2 * turns)  # but for xs and their slopes
+    assert found[0] == found[1]
+    assert sizes[0] <= n * turns + 200
+    assert sizes[1] <= n * (turns / 30 + 30) + 600
