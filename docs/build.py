@@ -31,7 +31,7 @@ SECTIONS = {
     "How-to guides": [],
     "Reference": ["api/index"],
     "Explanation": ["engine", "compiler", "numerics", "versions"],
-    "Project": ["contributing", "changelog"],
+    "Project": ["installs", "contributing", "changelog"],
 }
 
 
