@@ -191,7 +191,10 @@ def other_paths_page(module: str, title: str, text: str) -> str:
     lines = [f"# {title}", "", text, "", "```{eval-rst}", f".. py:module:: {module}", ""]
     for name in public_names(module):
         thing = getattr(here, name)
-        home = described[id(thing)]
+        home = described.get(id(thing))
+        if home is None:  # no room lists it: this is its place
+            lines += entry(module, name)
+            continue
         if home == f"{module}.{name}":  # described on the page of the engine
             continue
         lines += [f".. py:{kind(thing)}:: {signature(name, thing)}", "   :no-index-entry:", ""]
