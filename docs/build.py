@@ -84,6 +84,12 @@ def write_sources(source: Path, *, run: bool) -> None:
         if text.endswith(".md"):
             content = convert((ROOT / text).read_text(encoding="utf-8"), text, pages, ROOT, source)
             (source / f"{page}.md").write_text(content, encoding="utf-8")
+    laboratory = ROOT / "lab.html"  # made by `make lab`, where there is npm
+    if laboratory.is_file():
+        (source / "extra").mkdir(exist_ok=True)
+        shutil.copy(laboratory, source / "extra")
+        with open(source / "laboratory.md", "a", encoding="utf-8") as page_of_it:
+            page_of_it.write('\n<p><a href="lab.html">Open the laboratory</a></p>\n')
     with open(source / "index.md", "a", encoding="utf-8") as index:
         index.write("\n")
         for caption, names in sections(own).items():
