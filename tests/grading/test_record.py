@@ -122,6 +122,11 @@ def test_the_score_is_by_concept() -> None:
     assert rubric.score([]) == 0.0
     order = rubric.score(but(checks, "order 0", "order 1", "order 2"))
     radd = rubric.score(but(checks, "reversed operators 0"))
+    rest = [c for c in checks if c.concept not in ("accumulation", "order")]
+    alone = rubric.score([*rest, CheckRecord("gradients add up", "accumulation", False)])
+    assert 0.7 < alone < 0.8  # what waits for it costs nothing more
+    nothing = [CheckRecord("gradient of the result", "chain rule", False)]
+    assert rubric.score([c for c in checks if c.concept == "operators"] + nothing) < 0.2
     assert order < 0.85 < 0.9 < radd < 1.0
 
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
+from tinygrad_edu.grading.causes import cause_of
 from tinygrad_edu.grading.record import CONCEPTS, CheckRecord, Record, Shown
 from tinygrad_edu.grading.rubric import Rubric
 
@@ -61,7 +62,7 @@ def _cell(text: str) -> str:
 
 def causes(record: Record) -> list[str]:
     """The misconceptions that are proven, each once, in the order of the checks."""
-    return list(dict.fromkeys(check.cause for check in record.failures if check.cause))
+    return list(dict.fromkeys(filter(None, map(cause_of, record.failures))))
 
 
 def junit_text(records: Sequence[Record], names: Mapping[str, str]) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tinygrad_edu._files import write_atomically
+from tinygrad_edu.grading.causes import cause_of
 from tinygrad_edu.grading.failing_graph import failing_figure
 from tinygrad_edu.grading.formats import loading_lines, misconceptions, shown_text
 from tinygrad_edu.grading.record import CONCEPTS, VERDICTS, CheckRecord, Record
@@ -235,7 +236,7 @@ def class_page(
 
 def _clearest(who: Sequence[Record], cause: str) -> CheckRecord:
     """The check that shows a cause best: one that can be drawn, with the shortest program."""
-    checks = [c for r in who for c in r.failures if c.cause == cause]
+    checks = [c for r in who for c in r.failures if cause_of(c) == cause]
     return min(
         checks, key=lambda c: (failing_figure(c) is None, len(c.program), c.program, c.message)
     )
@@ -246,7 +247,7 @@ def _open_failures(records: Sequence[Record], link: object) -> list[str]:
     found: dict[str, list[Record]] = {}
     for record in records:
         for check in record.failures:
-            if not check.cause:
+            if not cause_of(check):
                 found.setdefault(check.name, []).append(record)
     if not found or not callable(link):
         return []

@@ -140,11 +140,13 @@ class Rubric:
     def score(self, checks: Sequence[CheckRecord]) -> float:
         """The score, from 0 to 1.
 
-        A concept of which no check could run, because another fault stood before it, earns nothing;
-        where nothing is wrong, it does not count.
+        A concept of which no check could run, because another fault stood before it, does not
+        count: one cause costs once. Only where not even the gradient of a single operation is
+        right, what could not be judged earns nothing.
         """
         shares = self.shares(checks)
-        waiting = not checks or not all(check.passed for check in checks)
+        waiting = not shares["local derivatives"] and not all(check.passed for check in checks)
+        waiting = waiting or not checks
         total = earned = 0.0
         for concept, weight in self.weights.items():
             share = shares[concept]
