@@ -27,6 +27,9 @@ class Broken(Exception):
     Attributes:
         error: The exception that the student's code raised, as the bench describes it, or ``None``.
         where: What ran: a line of the program.
+
+    >>> Broken("it raised ZeroDivisionError", "f = a / b").where
+    'f = a / b'
     """
 
     def __init__(self, message: str, where: str, error: Reply | None = None) -> None:
@@ -89,7 +92,11 @@ def _theirs(file: str) -> bool:
 
 
 def local_bench(kind: Any) -> Bench:
-    """A bench in this process; the student's code is stopped after so many steps."""
+    """A bench in this process; the student's code is stopped after so many steps.
+
+    >>> type(local_bench(float)).__name__
+    'Bench'
+    """
     return Bench(
         kind, lambda function, patience: bounded(function, int(STEPS * patience)), own=_theirs
     )
@@ -105,6 +112,10 @@ class Runner:
         about: What is known of the class without running it.
         name: How programs write the class.
         tolerance: How far apart two numbers may be, relatively, and count as equal.
+
+    >>> from tinygrad_edu import Value
+    >>> Runner(local_bench(Value)).tolerance
+    1e-07
     """
 
     bench: Asked
@@ -248,6 +259,10 @@ def _data(code: Program) -> dict[str, Any]:
 
 
 def magnitude(*outcomes: Outcome) -> float:
-    """The largest number in the outcomes: the scale on which rounding is judged."""
+    """The largest number in the outcomes, 1 without any: the scale on which rounding is judged.
+
+    >>> magnitude()
+    1.0
+    """
     numbers = [abs(x) for o in outcomes for x in (*o.data, *o.grads) if math.isfinite(x)]
     return max(numbers, default=1.0)
