@@ -149,7 +149,7 @@ def check(source, seed, monkeypatch):
         fast = compile(f, strict=strict)
         value = fast(p, x)
         if several:
-            every = [v.data for v in out[1]]
+            every = [getattr(v, "data", v) for v in out[1]]
             for got, expected in zip(value[1], every):
                 assert got == expected if strict else abs(got - expected) <= 1e-9, source
             value = value[0]
