@@ -14,8 +14,11 @@ turned into machine code (``kernel.py``). Source of the gradients: the notes, se
 Backpropagation Algorithm'.
 """
 
+# ruff: noqa: ARG002 - what calls.takes_names takes by keyword stands in the signatures
+
 from __future__ import annotations
 
+import inspect
 import math
 import operator
 import os
@@ -24,10 +27,12 @@ import threading
 import warnings
 import weakref
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, Generic, TypeVar, overload
 from weakref import WeakKeyDictionary
 
 from tinygrad_edu._forks import held_while_forking
+from tinygrad_edu.compiler.calls import arrange, parameter_names, static_names, takes_names
 from tinygrad_edu.compiler.emit import machine_code as native
 from tinygrad_edu.compiler.export import ONE, Exported, export
 from tinygrad_edu.compiler.nodes import gradient_of, record_call
@@ -65,6 +70,7 @@ def compile(
     strict: bool = False,
     check: bool = False,
     verify: bool = False,
+    static: str | int | Sequence[str | int] = (),
 ) -> Compiled[float]: ...
 @overload
 def compile(
@@ -73,6 +79,7 @@ def compile(
     strict: bool = False,
     check: bool = False,
     verify: bool = False,
+    static: str | int | Sequence[str | int] = (),
 ) -> Compiled[list[float]]: ...
 @overload
 def compile(
@@ -81,6 +88,7 @@ def compile(
     strict: bool = False,
     check: bool = False,
     verify: bool = False,
+    static: str | int | Sequence[str | int] = (),
 ) -> Compiled[tuple[float, float]]: ...
 @overload
 def compile(
@@ -89,6 +97,7 @@ def compile(
     strict: bool = False,
     check: bool = False,
     verify: bool = False,
+    static: str | int | Sequence[str | int] = (),
 ) -> Compiled[Any]: ...
 def compile(
     function: Callable[..., Any],
@@ -96,6 +105,7 @@ def compile(
     strict: bool = False,
     check: bool = False,
     verify: bool = False,
+    static: str | int | Sequence[str | int] = (),
 ) -> Compiled[Any]:
     """Compile a function over scalars to native code, at its first call for each argument shape.
 
@@ -111,6 +121,8 @@ def compile(
         verify: At the first call for each kind of question and shape run the function eagerly as
             well (of rows: up to five), and raise ``RuntimeError`` if results or gradients differ by
             more than rounding.
+        static: Names or positions of arguments that are not numbers to be traced: a count of turns,
+            a flag, a text. The function gets them as they are, and is compiled for each value.
 
     Raises:
         ImportError: If numpy or llvmlite is missing (``pip install "tinygrad_edu[fast]"``).
@@ -124,7 +136,7 @@ def compile(
     if not callable(function):
         raise TypeError(f"compile: expected a function, got {type(function).__name__}")
     native.llvm()
-    return Compiled(function, strict, check, verify)
+    return Compiled(function, strict, check, verify, static_names(function, static))
 
 
 # One function is traced and compiled at a time, and none while the process forks: a child would
@@ -152,11 +164,14 @@ class Compiled(Generic[R]):
         strict: bool,
         check: bool,
         verify: bool = False,
+        static: frozenset[Any] = frozenset(),
     ) -> None:
         self.function = function
         self.strict = strict
         self.check = check
         self.verify = verify
+        self.static = static
+        self._arranged: dict[Any, Compiled[R]] = {}
         self._verified: set[int] = set()
         self.__name__: Any | str = getattr(function, "__name__", "function")
         self.__qualname__: Any | str = getattr(function, "__qualname__", self.__name__)
@@ -187,14 +202,30 @@ class Compiled(Generic[R]):
             found = self._gradients[key] = Compiled(slopes, self.strict, self.check, self.verify)
         return found
 
+    def arranged(
+        self, args: tuple[Any, ...], named: dict[str, Any]
+    ) -> tuple[Compiled[R], tuple[Any, ...], dict[int | str, int], int]:
+        """Return this function for such a call as one of positional arguments; see ``calls.py``."""
+        names = parameter_names(self.function) or []
+        call = arrange(self.function, self.static, names, args, named)
+        found = self._arranged.get(call.key)
+        if found is None:
+            found = Compiled(call.function, self.strict, self.check, self.verify)
+            found.__name__ = self.__name__
+            self._arranged[call.key] = found
+        return found, call.args, call.positions, len(args)
+
     def captured_by(self, args: tuple[Any, ...]) -> list[Value]:
         """Return the Values of its surroundings that the function uses for such arguments."""
         return self._variant("value", args, ()).captured
 
     # --- one evaluation ---
 
-    def __call__(self, *args: Any) -> R:
+    @takes_names
+    def __call__(self, *args: Any, **named: Any) -> R:
         """Return what the function returns, with floats for numbers.
+
+        Arguments may be given by keyword, here and in all other questions.
 
         Called inside another function being compiled, it is inlined. Called on Values (numbers,
         or in lists, tuples, dicts and arrays; a module's parameters count as numbers), it gives
@@ -217,7 +248,8 @@ class Compiled(Generic[R]):
         numbers: R = read_numbers(variant.outputs, self._run(variant, args))
         return numbers
 
-    def value_and_grad(self, *args: Any, wrt: Wrt = None) -> tuple[float, Any]:
+    @takes_names
+    def value_and_grad(self, *args: Any, wrt: Wrt = None, **named: Any) -> tuple[float, Any]:
         """Return the value and its gradients, in the structure of the arguments.
 
         Args:
@@ -234,7 +266,8 @@ class Compiled(Generic[R]):
         numbers = self._run(variant, args)
         return float(numbers[0]), _slopes(variant, numbers, 1, _single(wrt, args))
 
-    def jacobian(self, *args: Any, wrt: Wrt = None, sparse: bool = False) -> Any:
+    @takes_names
+    def jacobian(self, *args: Any, wrt: Wrt = None, sparse: bool = False, **named: Any) -> Any:
         """Return the matrix of derivatives: a row per number returned, a column per number of wrt.
 
         Args:
@@ -257,7 +290,8 @@ class Compiled(Generic[R]):
         columns = sum(shape.size for shape in variant.slopes)
         return self._run(variant, args).reshape(variant.outputs.size, columns)
 
-    def hessian(self, *args: Any, wrt: Wrt = None, sparse: bool = False) -> Any:
+    @takes_names
+    def hessian(self, *args: Any, wrt: Wrt = None, sparse: bool = False, **named: Any) -> Any:
         """Return the matrix of second derivatives by the numbers of ``wrt``, in their order.
 
         Args:
@@ -275,7 +309,8 @@ class Compiled(Generic[R]):
         side = sum(shape.size for shape in variant.slopes)
         return self._run(variant, args).reshape(side, side)
 
-    def hvp(self, *args: Any, vector: Any, wrt: Wrt = None) -> Any:
+    @takes_names
+    def hvp(self, *args: Any, vector: Any, wrt: Wrt = None, **named: Any) -> Any:
         """Return the Hessian times ``vector``, both in the structure of the gradient.
 
         >>> from tinygrad_edu.compiler import compile
@@ -286,7 +321,8 @@ class Compiled(Generic[R]):
         numbers = self._run(variant, (*args, vector))
         return _slopes(variant, numbers, 0, _single(wrt, args))
 
-    def jvp(self, *args: Any, tangent: Any, wrt: Wrt = None) -> tuple[Any, Any]:
+    @takes_names
+    def jvp(self, *args: Any, tangent: Any, wrt: Wrt = None, **named: Any) -> tuple[Any, Any]:
         """Return the value and its derivative along ``tangent``, both as the function returns it.
 
         Forward mode: it costs about as much as the function, however many arguments there are.
@@ -307,7 +343,8 @@ class Compiled(Generic[R]):
         numbers, size = self._run(variant, (*args, tangent)), variant.outputs.size
         return read_numbers(variant.outputs, numbers), read_numbers(variant.outputs, numbers, size)
 
-    def vjp(self, *args: Any, cotangent: Any, wrt: Wrt = None) -> tuple[Any, Any]:
+    @takes_names
+    def vjp(self, *args: Any, cotangent: Any, wrt: Wrt = None, **named: Any) -> tuple[Any, Any]:
         """Return the value, and the gradients of the sum of its numbers weighed by ``cotangent``.
 
         Reverse mode for functions that return several numbers: the transposed Jacobian times
@@ -345,7 +382,8 @@ class Compiled(Generic[R]):
 
     # --- many rows ---
 
-    def map(self, *args: Any, shared: Sequence[int] = (), threads: int = 1) -> Any:
+    @takes_names
+    def map(self, *args: Any, shared: Any = (), threads: int = 1, **named: Any) -> Any:
         """Evaluate the function for every row: like ``[f(*row) for row in zip(*args)]``.
 
         Args:
@@ -367,8 +405,9 @@ class Compiled(Generic[R]):
         out, _ = self._run_rows(variant, args, matrices, threads)
         return read_rows(variant.outputs, out)
 
+    @takes_names
     def map_value_and_grad(
-        self, *args: Any, wrt: Wrt = None, shared: Sequence[int] = (), threads: int = 1
+        self, *args: Any, wrt: Wrt = None, shared: Any = (), threads: int = 1, **named: Any
     ) -> tuple[Any, Any]:
         """Return value and gradients for every row, the gradients of shared arguments included.
 
@@ -385,13 +424,15 @@ class Compiled(Generic[R]):
             start += shape.size
         return out[:, 0].copy(), found[0] if _single(wrt, args) else tuple(found)
 
+    @takes_names
     def batch_value_and_grad(
         self,
         *args: Any,
         wrt: Wrt = 0,
-        shared: Sequence[int] = (0,),
+        shared: Any = (0,),
         reduce: str = "mean",
         threads: int = 1,
+        **named: Any,
     ) -> tuple[float, Any, Any]:
         """Return the mean (or sum) of a loss over rows and its gradients: a training step.
 
@@ -498,7 +539,8 @@ class Compiled(Generic[R]):
 
     def report(self) -> str:
         """Say in plain words what was compiled and what came out, a line for each variant."""
-        variants = list(self._variants.values())
+        several = (self, *self._arranged.values())
+        variants = [variant for x in several for variant in x._variants.values()]
         if not variants:
             return f"{self.__name__}: nothing compiled yet"
         return "\n".join(variant.report() for variant in variants)
@@ -516,16 +558,23 @@ class Compiled(Generic[R]):
         if bound is None:
             function, where = self.function, weakref.ref(instance)  # no cycle through the instance
 
-            def method(*args: Any) -> Any:
-                return function(where(), *args)
+            def method(*args: Any, **named: Any) -> Any:
+                return function(where(), *args, **named)
+
+            with suppress(TypeError, ValueError):  # a function that says no names
+                signature = inspect.signature(function)
+                rest = list(signature.parameters.values())[1:]
+                method.__signature__ = signature.replace(parameters=rest)  # type: ignore[attr-defined]
 
             method.__name__ = self.__name__
             method.__doc__ = self.__doc__
-            bound = self._bound[instance] = Compiled(method, self.strict, self.check, self.verify)
+            bound = self._bound[instance] = Compiled(
+                method, self.strict, self.check, self.verify, self.static
+            )
         return bound
 
     def __copy__(self) -> Compiled[R]:
-        return Compiled(self.function, self.strict, self.check, self.verify)
+        return Compiled(self.function, self.strict, self.check, self.verify, self.static)
 
     def __deepcopy__(self, memo: Any) -> Compiled[R]:
         return Compiled(
@@ -537,7 +586,7 @@ class Compiled(Generic[R]):
         home = sys.modules.get(module or "")
         if home is not None and getattr(home, name, None) is self:
             return name  # decorated: found again by its name
-        return (Compiled, (self.function, self.strict, self.check, self.verify))
+        return (Compiled, (self.function, self.strict, self.check, self.verify, self.static))
 
     # --- finding the variant ---
 
