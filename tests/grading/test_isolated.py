@@ -112,6 +112,63 @@ def test_other_names_are_found_by_trying(tmp_path: Path) -> None:
     assert record.loaded_as.mapping == {"data": "amount", "grad": "slope", "backward": "go"}
 
 
+POW = "self.grad += (n * self.data ** (n - 1) if n else 0.0) * out.grad"
+IADD = """
+def add(self, other):
+    self.data += other.data
+    return self
+Value.__iadd__ = add
+"""
+TANH = """
+def tanh(self):
+    t = (math.exp(2 * self.data) - 1) / (math.exp(2 * self.data) + 1)
+    out = Value(t, (self,))
+    def rule():
+        self.grad += (1 - t * t) * out.grad
+    out.rule = rule
+    return out
+Value.tanh = tanh
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "cause"),
+    [
+        (RIGHT.replace(POW, "self.grad += n * out.data / self.data * out.grad"),
+         "powers at the edge", "power at base 0"),
+        (RIGHT + IADD, "in-place operators", "__iadd__ in place"),
+        (RIGHT.replace("def backward(self):", "def backward(self, seen=set()):")
+         .replace("order, seen = [], set()", "order = []"),
+         "a node in two graphs", "visited set kept between calls"),
+        (RIGHT.replace("self.data, self.grad = data", "self.data, self.grad = single(data)")
+         .replace("import math", "import struct\ndef single(x): "
+                  "return struct.unpack('f', struct.pack('f', x))[0]"),
+         "precision", "data in float32"),
+        (RIGHT.replace("            other.grad += out.grad", "            other.grad = out.grad"),
+         "gradients add up", "overwrite in plus"),
+        (RIGHT.replace("self.grad += (n", "self.grad = (n"), "gradients add up",
+         "overwrite in pow"),
+        (RIGHT.replace("    def __radd__", "    def none"), "forward of 2.0 + a", "no __radd__"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_found_under_its_name_and_costs_once(
+    tmp_path: Path, text: str, name: str, cause: str
+) -> None:
+    record = graded(tmp_path, text)
+    assert record.verdict == "failed"
+    assert (record.failures[0].name, record.failures[0].cause) == (name, cause), record.failures
+    assert 0.5 < record.score < 0.95
+    assert record.failures[0].program
+
+
+def test_the_textbook_tanh_is_one_piece_of_advice_whatever_the_seed(tmp_path: Path) -> None:
+    for seed in (1, 2):
+        record = graded(tmp_path, RIGHT + TANH, seed=seed)
+        assert record.verdict == "passed", record.failures
+        (check,) = [c for c in record.advice if c.name == "large arguments"]
+        assert "fails from a = 355 on: OverflowError" in check.message
+
+
 def test_a_rubric_asks_for_a_function_and_lets_an_operator_be(tmp_path: Path) -> None:
     rubric = Rubric.read({"required": ["+", "*", "tanh"]})
     text = RIGHT.replace("def __pow__", "def power").replace("truediv__", "over")

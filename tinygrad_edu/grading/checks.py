@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tinygrad_edu.grading import graphs, operations
+from tinygrad_edu.grading import graphs, habits, operations
 from tinygrad_edu.grading.operations import method_of
 from tinygrad_edu.grading.programs import FORMS, Program
 from tinygrad_edu.grading.report import Report, Result, Status
@@ -53,11 +53,19 @@ def checks_with(has: Callable[[str], bool], required: frozenset[str] | None = No
     plus_times = ("gradient of a + b", "gradient of a * b")
     graph = (*plus_times, "chain rule", "gradients add up")
     done = ("order of the backward pass",)
+    pow_minus = ("gradient of a ** 2", "gradient of a ** 3", "gradient of a - b")
+    in_place = [
+        Check("in-place operators", habits.in_place, plus_times)
+        for _ in range(any(has(f"__i{name}__") for name in ("add", "sub", "mul", "truediv")))
+    ]
 
     def bind(function: Callable[[Session, str], None], name: str) -> Callable[[Session], None]:
         return lambda session: function(session, name)
 
-    checks = [Check("interface", operations.interface)]
+    checks = [
+        Check("interface", operations.interface),
+        Check("precision", habits.precision, ("interface",)),
+    ]
     checks += [Check(f"forward of {n}", bind(operations.forward, n), ("interface",)) for n in names]
     checks += [Check("gradient of the result", operations.seeding, ("interface",), any_of=forwards)]
     checks += [
@@ -82,10 +90,16 @@ def checks_with(has: Callable[[str], bool], required: frozenset[str] | None = No
         Check("equal data", graphs.equal_data, done),
         Check("data unchanged", graphs.unchanged, plus_times),
         Check("separate graphs", graphs.separate_graphs, (*graph, "data unchanged")),
+        Check("powers at the edge", habits.powers_at_the_edge, pow_minus),
+        Check("whole numbers", habits.whole_numbers, ("interface", "gradient of the result")),
+        *in_place,
+        Check("a node in two graphs", habits.second_graph, done),
         Check("sum", graphs.summing, ("gradient of a + b",)),
         Check("many paths", graphs.many_paths, done),
         Check("random graphs", graphs.random_graphs, ("order of the backward pass", "equal data")),
         Check("backward twice", graphs.twice, (*done, "data unchanged"), advice=True),
+        Check("large arguments", habits.large_arguments, ("interface",), advice=True),
+        Check("repr", habits.shown, ("interface",), advice=True),
         Check("backward of a leaf", graphs.leaf, ("gradient of a * b",), advice=True),
         Check(
             "long chain",
@@ -111,6 +125,8 @@ def run_checks(
 def judge(session: Session, skip: Sequence[str] = (), strict: bool = False) -> tuple[Result, ...]:
     """Run the checks in order on the class of a session, wherever it lives."""
     checks = checks_with(session.runner.has, session.required)
+    if session.timed:
+        checks.append(Check("work of the backward pass", habits.work, ("many paths",), advice=True))
     unknown = set(skip) - {check.name for check in checks}
     if unknown:
         raise ValueError(
@@ -139,7 +155,7 @@ def judge(session: Session, skip: Sequence[str] = (), strict: bool = False) -> t
         except Fault as fault:
             status: Status = "advice" if check.advice and not strict else "failed"
             results[check.name] = Result(
-                check.name, status, fault.message, fault.example, fault.line
+                check.name, status, fault.message, fault.example, fault.line, fault.cause
             )
             blocked = blocked or check.early
         except NotYet:

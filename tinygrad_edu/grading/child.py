@@ -29,7 +29,6 @@ from pathlib import Path
 from typing import Any
 
 TICK = 0.05  # seconds of CPU between two looks at what is running
-LOADING = 3.0  # seconds of CPU that the student's own lines may take at the top level
 PROGRAM = 1.0  # the same for one program; honest ones take thousandths
 
 # what a file imports for its pictures and comparisons; the class does without
@@ -189,7 +188,7 @@ class Submission:
             object, clock.program, own=clock.own
         ).describe
 
-    def run(self, whole: bool) -> dict[str, Any] | None:
+    def run(self, whole: bool, seconds: float) -> dict[str, Any] | None:
         """Run the file, or what can be kept of it; returns the error that ended it."""
         try:
             source, notes = self.salvage.read_source(self.path)
@@ -202,7 +201,7 @@ class Submission:
         try:
             if whole:
                 code = compile(source, self.path, "exec", dont_inherit=True)
-                self.clock.run(lambda: exec(code, vars(self.module)), LOADING)
+                self.clock.run(lambda: exec(code, vars(self.module)), seconds)
                 return None
             statements, left = self.salvage.salvage(source, self.path)
         except BaseException as error:  # SystemExit and KeyboardInterrupt are the student's
@@ -504,7 +503,7 @@ def main() -> None:
     sys.argv[:] = [path]
     os.chdir(folder)
     submission = Submission(path, clock, bench, salvage)
-    error = submission.run(options["whole"])
+    error = submission.run(options["whole"], options["loading"])
     sys.settrace(None)
     sys.setprofile(None)
     if stand_ins.used:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import random
 import sys
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from tinygrad_edu.grading import orders
 from tinygrad_edu.grading.programs import (
-    FORMS,
+    MIXED,
     Outcome,
     Program,
     expected,
@@ -18,7 +19,7 @@ from tinygrad_edu.grading.programs import (
     shrink,
 )
 from tinygrad_edu.grading.running import Broken
-from tinygrad_edu.grading.session import OPERATIONS, Fault, NotYet, Session, listed
+from tinygrad_edu.grading.session import OPERATIONS, Fault, NotYet, Session, listed, words_for
 
 
 def _good_operations(session: Session) -> list[str]:
@@ -29,12 +30,12 @@ def _inside(code: Program, *after: tuple[Any, ...], extra: float | None = None) 
     """The program of one operation with an input and steps added behind; -1 is its result.
 
     In the steps added, ``-1`` stands for the result of the operation, ``-2`` for the extra input
-    and ``-3`` for the first input.
+    ``-3`` for the first input and ``-4`` for the second.
     """
     inputs = code.inputs if extra is None else (*code.inputs, extra)
     shift = len(inputs) - len(code.inputs)
     step = code.steps[0]
-    names = {-1: len(inputs), -2: len(inputs) - 1, -3: 0}
+    names = {-1: len(inputs), -2: len(inputs) - 1, -3: 0, -4: 1}
     first = (
         step.form,
         *(x + shift if type(x) is int and x >= len(code.inputs) else x for x in step.operands),
@@ -76,7 +77,10 @@ def chain(session: Session) -> None:
             f"{listed(unexplained)}: right alone, but not when the result is used further."
         )
     if texts:
-        raise Fault(" ".join([*texts, *_built(unmultiplied + unexplained)]), lines)
+        cause = ""
+        if unmultiplied and not unexplained:
+            cause = f"no chain rule in {words_for(unmultiplied[0])}"
+        raise Fault(" ".join([*texts, *_built(unmultiplied + unexplained)]), lines, cause=cause)
 
 
 def _unmultiplied(session: Session, longer: Program, got: Outcome, alone: Outcome) -> bool:
@@ -163,8 +167,11 @@ def junctions(session: Session) -> None:
         code = OPERATIONS[name][0]
         # 1. f(a) + a: one share, 1, comes from the sum; then one comes from f, and joins it.
         if "a + b" in session.chained:
-            with_sum = _inside(code, ("+", -1, -3))
-            fault = _junction(session, with_sum)
+            for i in range(len(code.inputs)):  # each operand has a share from the sum already
+                with_sum = _inside(code, ("+", -1, -3 - i))
+                fault = _junction(session, with_sum, i)
+                if fault is not None:
+                    break
             if fault is not None:
                 remark, got, wanted = fault
                 (overwritten if session.close(got, wanted - 1.0) else unexplained).append(name)
@@ -198,14 +205,17 @@ def junctions(session: Session) -> None:
     if texts:
         built = _built(overwritten + once + unexplained)
         start = "Gradients have to add up where a node is used more than once."
-        raise Fault(" ".join([start, *texts, *built]), lines)
+        cause = ""
+        if overwritten:  # the first in the order of the table; others may be made from it
+            cause = f"overwrite in {words_for(overwritten[0])}"
+        raise Fault(" ".join([start, *texts, *built]), lines, cause=cause)
 
 
-def _junction(session: Session, code: Program) -> tuple[str, float, float] | None:
+def _junction(session: Session, code: Program, node: int = 0) -> tuple[str, float, float] | None:
     remark, outcome = session.compare(code)
     if not remark:
         return None
-    return remark, outcome.grads[0], session.expected(code).grads[0]
+    return remark, outcome.grads[node], session.expected(code).grads[node]
 
 
 def _shares(code: Program) -> tuple[float, float]:
@@ -224,7 +234,9 @@ def order(session: Session) -> None:
             text = "The gradients are wrong where the paths through a graph join."
             if kind is not None:
                 text += f" {orders.ADVICE[kind]}"
-            raise Fault(text, session.code(code, remark))
+            cause = {"too often": "a node passes its gradient on once per path",
+                     "too early": "a node passes its gradient on too early"}  # fmt: skip
+            raise Fault(text, session.code(code, remark), cause=cause.get(kind or "", ""))
 
 
 def interior(session: Session) -> None:
@@ -253,10 +265,11 @@ def mixed_up(session: Session) -> None:
         found = session.runner.ask("a == b", do="same", one=a, other=b)
     except (Fault, Broken):  # other checks report it
         return
-    text = "The gradients are wrong where different nodes hold equal numbers. "
+    text, cause = "The gradients are wrong where different nodes hold equal numbers. ", ""
     if found["same"]:
         text += "`Value(2.0)` gives the same object each time; it has to make a new one."
     elif found["equal"]:
+        cause = "nodes compared by value"
         text += (
             "With different numbers the same graph is right, and `Value(2.0) == Value(2.0)` is "
             "true: a set or list of visited nodes takes one for the other. Leave __eq__ out (then "
@@ -264,7 +277,7 @@ def mixed_up(session: Session) -> None:
         )
     else:
         return
-    raise Fault(text, session.code(_EQUAL, remark))
+    raise Fault(text, session.code(_EQUAL, remark), cause=cause)
 
 
 def equal_data(session: Session) -> None:
@@ -318,7 +331,11 @@ def separate_graphs(session: Session) -> None:
             text += (
                 " Only the last one is there: backward() must not set the gradients of leaves to 0."
             )
-        raise Fault(text, [*lines, f"# a.grad: expected 7, got {got:.10g}"])
+        raise Fault(
+            text,
+            [*lines, f"# a.grad: expected 7, got {got:.10g}"],
+            cause="gradients of leaves reset" if session.close(got, 4.0) else "",
+        )
 
 
 def _shared(session: Session) -> str:
@@ -408,7 +425,7 @@ def many_paths(session: Session) -> None:
 
 def random_graphs(session: Session) -> None:
     """Random graphs of all operations that passed; a failure is shrunk as far as it goes."""
-    forms = [form for form in FORMS if _usable(session, form)]
+    forms = [form for form in MIXED if _usable(session, form)]
     if not forms:
         raise NotYet
 
@@ -418,9 +435,7 @@ def random_graphs(session: Session) -> None:
         except Fault as found:
             return found.message
 
-    rng = random.Random(session.seed)
-    for _ in range(session.examples):
-        code = random_program(rng, forms)
+    for code in _programs(session.seed, tuple(forms), session.examples):
         if fault(code):
             small = shrink(code, lambda p: bool(fault(p)))
             raise Fault(
@@ -430,9 +445,15 @@ def random_graphs(session: Session) -> None:
             )
 
 
+@lru_cache(maxsize=16)  # most classes of a course have the same operations
+def _programs(seed: int, forms: tuple[str, ...], count: int) -> tuple[Program, ...]:
+    rng = random.Random(seed)
+    return tuple(random_program(rng, list(forms)) for _ in range(count))
+
+
 def _usable(session: Session, form: str) -> bool:
     names = [n for n, codes in OPERATIONS.items() if codes[0].steps[0].form == form]
-    return all(f"gradient of {n}" in session.good for n in names)
+    return bool(names) and all(f"gradient of {n}" in session.good for n in names)
 
 
 # --- advice: what a class can live without -------------------------------------------------------

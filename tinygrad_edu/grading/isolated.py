@@ -235,6 +235,7 @@ def grade_file(
         "memory": memory,
         "mapping": dict(mapping or {}),
         "class_name": class_name,
+        "loading": min(3.0, 0.15 * time),
         "forms": [form for form, entry in FORMS.items() if entry.needs],
     }
 
@@ -252,7 +253,7 @@ def grade_file(
                 return record("not loaded", message=_why(reply, file.name), loaded_as=loaded)
             loaded = _loaded_as(reply)
             runner = Runner(child, about=reply["about"])
-            session = Session(runner, "tinygrad_edu", seed, EXAMPLES)
+            session = Session(runner, "tinygrad_edu", seed, EXAMPLES, timed=True)
             checks, advice = record_checks(session, rubric, file)
         finally:
             child.end()

@@ -11,7 +11,7 @@ from tinygrad_edu.grading.programs import (
     program,
 )
 from tinygrad_edu.grading.running import Broken
-from tinygrad_edu.grading.session import OPERATIONS, Fault, Session, listed
+from tinygrad_edu.grading.session import OPERATIONS, Fault, Session, listed, words_for
 
 
 def interface(session: Session) -> None:
@@ -72,7 +72,7 @@ def forward(session: Session, name: str) -> None:
         except Broken as broken:
             method = method_of(code)
             if broken.is_a("TypeError", "AttributeError") and not session.runner.has(method):
-                raise Fault(_missing(method, name), lines) from None
+                raise Fault(_missing(method, name), lines, cause=f"no {method}") from None
             raise Fault(broken.message, lines, broken.line) from None
         try:
             wrong.append(
@@ -85,12 +85,19 @@ def forward(session: Session, name: str) -> None:
         code, got, right, lines = bad[0]
         form, operands = code.steps[0].form, code.steps[0].operands
         text = f"`{name}` at {_at(code)} should be {right:.10g}, got {got:.10g}."
+        cause = ""
         if form in ("-", "/", "**") and all(
             session.close(g, FORMS[form].apply(*_numbers(c, operands)[::-1]))
             for c, g, _, _ in wrong
         ):
             text += f" The operands are in the wrong order: this is `{_swapped(code)}`."
-        raise Fault(text + _inherited(session, "forward", name), lines)
+            cause = f"operands swapped in {method_of(code)}"
+        result = code.names[-1]
+        raise Fault(
+            text + _inherited(session, "forward", name),
+            [*lines, f"# {result}.data: expected {right:.10g}, got {got:.10g}"],
+            cause=cause,
+        )
 
 
 def _forward(
@@ -171,7 +178,7 @@ def seeding(session: Session) -> None:
             f" With `{y}.grad = 1.0` set by hand before the call, all gradients of this expression "
             "are right. (The checks below set it by hand.)"
         )
-    raise Fault(text, lines)
+    raise Fault(text, lines, cause="backward() does not begin with 1")
 
 
 def gradient(session: Session, name: str) -> None:
@@ -185,6 +192,7 @@ def gradient(session: Session, name: str) -> None:
         return
     code, remark, got, wanted = bad[0]
     text = f"The gradient of `{name}` is wrong."
+    cause = ""
     for i in range(len(code.inputs)):
         if not session.close(got.grads[i], wanted.grads[i]):
             n = code.names[i]
@@ -196,12 +204,15 @@ def gradient(session: Session, name: str) -> None:
                 text += f" It is 0 wherever it was tried: nothing is passed on to {n}."
             elif all(session.close(g.grads[i], -w.grads[i]) for _, _, g, w in seen):
                 text += " Its sign is wrong."
+                cause = f"wrong sign in {words_for(name)}"
     if len(code.inputs) == 2 and all(
         session.close(g.grads[0], w.grads[1]) and session.close(g.grads[1], w.grads[0])
         for _, _, g, w in seen
     ):
         text += " Each operand got the derivative that belongs to the other."
-    raise Fault(text + _inherited(session, "gradient", name), session.code(code, remark))
+        cause = f"derivatives exchanged in {words_for(name)}"
+    text += _inherited(session, "gradient", name)
+    raise Fault(text, session.code(code, remark), cause=cause)
 
 
 def _inherited(session: Session, what: str, name: str) -> str:

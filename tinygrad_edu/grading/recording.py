@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tinygrad_edu.grading.checks import judge
 from tinygrad_edu.grading.operations import method_of
+from tinygrad_edu.grading.programs import ALIASES
 from tinygrad_edu.grading.record import CheckRecord, Shown
 from tinygrad_edu.grading.report import Result
 from tinygrad_edu.grading.rubric import OPERATORS, Rubric
@@ -28,13 +29,12 @@ CONCEPT_OF = {
     "sum": "reversed operators",
     "many paths": "order",
     "random graphs": "order",
-    "a squared loss of 0": "local derivatives",
+    "powers at the edge": "local derivatives",
     "whole numbers": "operators",
     "in-place operators": "style of use",
-    "all of the graph": "order",
-    "second call": "order",
+    "a node in two graphs": "order",
     "repr": "style of use",
-    "precision": "numerics",
+    "precision": "style of use",
     "large arguments": "numerics",
     "work of the backward pass": "style of use",
 }
@@ -75,7 +75,7 @@ def _concept(name: str) -> tuple[str, str]:
         return CONCEPT_OF.get(name, "functions" if function else "style of use"), ""
     step = OPERATIONS[code][0].steps[0]
     if step.form not in OPERATORS:
-        return "functions", step.form
+        return "functions", ALIASES.get(step.form, step.form.strip("_"))
     if isinstance(step.operands[0], float):
         return "reversed operators", step.form
     return ("operators" if name.startswith("forward") else "local derivatives"), step.form

@@ -19,9 +19,17 @@ from tinygrad_edu.grading.running import Broken, Runner, magnitude
 class Fault(Exception):
     """A check found something; carries the message and the lines that show it."""
 
-    def __init__(self, message: str, example: Sequence[str] = (), line: int | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        example: Sequence[str] = (),
+        line: int | None = None,
+        *,
+        cause: str = "",
+    ) -> None:
         super().__init__(message)
         self.line = line
+        self.cause = cause  # the misconception, where it is proven
         self.message = message
         self.example: tuple[str, ...] = tuple(example)
 
@@ -40,6 +48,7 @@ class Session:
     examples: int
     good: set[str] = field(default_factory=set)  # the names of the checks that passed
     required: frozenset[str] | None = None  # by the rubric; None: what every class should have
+    timed: bool = False  # may time be measured? in this process steps are counted instead
     chained: set[str] = field(default_factory=set)  # the operations that obey the chain rule
 
     def close(self, got: float, wanted: float, scale: float = 1.0) -> bool:
@@ -73,6 +82,11 @@ class Session:
 
 _POINTS = [(2.0, 3.0), (-1.5, 4.0), (0.5, -2.5)]
 _POSITIVE = [(2.0, 3.0), (0.5, 0.7), (1.5, 2.5)]
+_WITHIN_ONE = [(0.5, 0.25), (-0.25, 0.5), (0.75, -0.5)]
+_REGIONS = {
+    **dict.fromkeys(("log", "ln", "sqrt", "log2", "log10"), _POSITIVE),
+    **dict.fromkeys(("asin", "acos", "tan", "log1p"), _WITHIN_ONE),
+}
 
 
 def _operations() -> dict[str, list[Program]]:
@@ -96,7 +110,7 @@ def _operations() -> dict[str, list[Program]]:
             add(form, *operands)
     for form, entry in FORMS.items():
         if entry.needs:
-            add(form, 0, points=_POSITIVE if form == "log" else _POINTS)
+            add(form, 0, points=_REGIONS.get(form, _POINTS))
     return table
 
 
@@ -108,3 +122,12 @@ def listed(names: Sequence[str]) -> str:
     shown = [f"`{name}`" for name in names[:4]]
     more = len(names) - len(shown)
     return ", ".join(shown) + (f" and {more} more" if more else "")
+
+
+_NAMES = {"+": "plus", "-": "minus", "*": "times", "/": "divide", "**": "pow", "neg": "neg"}
+
+
+def words_for(name: str) -> str:
+    """The operation of a program by a word: ``pow`` for ``a ** 2``."""
+    form = OPERATIONS[name][0].steps[0].form
+    return _NAMES.get(form, form.strip("_"))
