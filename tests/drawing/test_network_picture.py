@@ -208,3 +208,30 @@ def test_circles_do_not_touch_and_nothing_is_cut_off(activation: str, weights: b
         assert all(math.hypot(x - u, y - v) > r + 3.0 for u, v, r in circles)
         assert all(math.hypot(x - u, y - 8.0 - v) > r for u, v, r in circles)
         assert y < figure.size[1] - 20.0, "the legend is written over it"
+
+
+def test_gradients_of_weights_and_biases() -> None:
+    model = MLP(2, [3, 2], "tanh", seed=4)
+    example = [0.7, -1.2]
+    figure = draw_network(model, example, target=1, loss=cross_entropy, weight_gradients=True)
+    objective = cross_entropy(model(example), 1)
+    slopes = dict(zip(model.parameters(), grad(objective, model.parameters())))
+    neurons = [neuron for layer in model.layers for neuron in layer.neurons]
+    assert texts(figure, "weight-gradient") == [written(slopes[w]) for n in neurons for w in n.w]
+    assert texts(figure, "bias-gradient") == [
+        written(slopes[n.b]) for n in neurons if n.b is not None
+    ]
+    assert len(texts(figure, "weight")) == 12
+    boxes = [
+        tuple(float(x.attrib[name]) for name in ("x", "y", "width", "height"))
+        for x in ElementTree.fromstring(figure.svg).iter(f"{SVG}rect")
+        if x.attrib.get("height") == "28"
+    ]
+    assert len(boxes) == 12
+    for (x, y, w, h), (x2, y2, w2, h2) in itertools.combinations(boxes, 2):
+        assert x + w <= x2 or x2 + w2 <= x or y + h <= y2 or y2 + h2 <= y
+    with pytest.raises(ValueError, match="weight_gradients need an example, and a loss"):
+        draw_network(model, example, weight_gradients=True)
+    with pytest.raises(ValueError, match="weight_gradients need an example"):
+        draw_network(model, weight_gradients=True)
+    assert all(p.grad == 0.0 for p in model.parameters())

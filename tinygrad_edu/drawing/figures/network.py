@@ -9,7 +9,7 @@ green above the line that leaves it and the gradient in red below, as in the fig
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
 
@@ -53,6 +53,8 @@ class Network:
         biases: For each column but the first the biases, ``None`` where a neuron has none.
         values, gradients: For each column what stands above and below the lines; empty lists if
             nothing does.
+        weight_gradients, bias_gradients: Like the weights and the biases; empty lists if they are
+            not drawn.
     """
 
     titles: list[list[str]]
@@ -61,6 +63,8 @@ class Network:
     biases: list[list[float | None]]
     values: list[list[float]]
     gradients: list[list[float]]
+    weight_gradients: list[list[list[float]]] = field(default_factory=list)
+    bias_gradients: list[list[float | None]] = field(default_factory=list)
 
 
 def draw_network(
@@ -71,6 +75,7 @@ def draw_network(
     loss: Any = None,
     input_names: Sequence[str] | None = None,
     weights: bool | None = None,
+    weight_gradients: bool = False,
     number_format: NumberFormat = ".3g",
     max_neurons: int = 12,
     title: str = "",
@@ -87,21 +92,28 @@ def draw_network(
             output, if it has a single one.
         input_names: Names of the inputs, by default ``x1``, ``x2``, ...
         weights: Whether to write weights and biases as numbers; by default if they are few.
+        weight_gradients: Whether to write, in red below each weight and bias, its gradient: that of
+            the loss, or of the single output. It needs an example, and writes the weights as well.
         number_format: A format specification or a function from a float to its text.
         max_neurons: How many neurons of a column are drawn; the middle of a longer one is left out.
         title: What the figure shows, for screen readers.
 
     Raises:
         TypeError: If ``model`` has no neurons.
-        ValueError: If there is a loss without a target (or the other way round), or the number of
-            inputs or names does not fit.
+        ValueError: If there is a loss without a target (or the other way round), the number of
+            inputs or names does not fit, or gradients are wanted and there is nothing to
+            differentiate.
 
     >>> from tinygrad_edu.nn import MLP
     >>> figure = draw_network(MLP(2, [3, 1], "tanh", seed=0), [1.0, -2.0])
     >>> 'id="weight-2-0-1"' in figure.svg
     True
     """
-    network = describe_network(model, example, target, loss, input_names, max_neurons)
+    network = describe_network(
+        model, example, target, loss, input_names, max_neurons, weight_gradients
+    )
+    if weight_gradients:
+        weights = True
     if weights is None:
         weights = sum(1 for _ in _lines(network)) <= _FEW_WEIGHTS
     title = title or f"network of {_count(network)}"
@@ -115,6 +127,7 @@ def describe_network(
     loss: Any = None,
     input_names: Sequence[str] | None = None,
     max_neurons: int = 12,
+    weight_gradients: bool = False,
 ) -> Network:
     """Read what ``draw_network`` draws off a model; the arguments and errors are the same."""
     if (loss is None) != (target is None):
@@ -128,7 +141,15 @@ def describe_network(
     names = [f"x{i + 1}" for i in range(count)] if input_names is None else list(input_names)
     if len(names) != count:
         raise ValueError(f"input_names: expected {count} names, got {len(names)}")
-    values, gradients = _numbers(model, example, target, loss)
+    values, gradients, objective = _numbers(model, example, target, loss)
+    slopes: dict[str, Any] = {}
+    if weight_gradients:
+        if objective is None:
+            raise ValueError(
+                "draw_network: weight_gradients need an example, and a loss with its target where "
+                "the model has several outputs"
+            )
+        slopes = _slopes(columns, objective)
     return Network(
         titles=[names, *([_symbol(neuron.activation) for neuron in column] for column in columns)],
         shown=[_shown(len(column), max_neurons) for column in (names, *columns)],
@@ -136,7 +157,22 @@ def describe_network(
         biases=[[None if n.b is None else as_float(n.b) for n in column] for column in columns],
         values=values,
         gradients=gradients,
+        **slopes,
     )
+
+
+def _slopes(columns: list[list[Any]], objective: Value) -> dict[str, Any]:
+    """The gradients of weights and biases, in the form of ``Network``."""
+    parameters = [p for column in columns for n in column for p in (*n.w, n.b) if p is not None]
+    if not all(isinstance(p, Value) for p in parameters):
+        raise ValueError("draw_network: weight_gradients: the model's weights are no Values")
+    slope = dict(zip(parameters, grad(objective, parameters)))
+    return {
+        "weight_gradients": [[[slope[w] for w in n.w] for n in column] for column in columns],
+        "bias_gradients": [
+            [None if n.b is None else slope[n.b] for n in column] for column in columns
+        ],
+    }
 
 
 def _columns(model: Any) -> list[list[Any]]:
@@ -153,10 +189,10 @@ def _columns(model: Any) -> list[list[Any]]:
 
 def _numbers(
     model: Any, example: Any, target: Any, loss: Any
-) -> tuple[list[list[float]], list[list[float]]]:
-    """Run one example through the model; what each column puts out, and its gradients."""
+) -> tuple[list[list[float]], list[list[float]], Value | None]:
+    """Run one example: what each column puts out, its gradients, and what is differentiated."""
     if example is None:
-        return [], []
+        return [], [], None
     inputs = [Value(x) for x in (example if hasattr(example, "__len__") else [example])]
     if loss is not None:
         from tinygrad_edu.nn.loss import predictor
@@ -169,11 +205,11 @@ def _numbers(
     outputs = nodes[-1]
     values = [[as_float(node) for node in column] for column in nodes]
     if loss is None and len(outputs) > 1:
-        return values, []
+        return values, [], None
     prediction: Any = outputs[0] if len(outputs) == 1 else outputs
     objective: Value = prediction if loss is None else loss(prediction, target)
     wanted = nodes if not features else [[], *nodes[1:]]  # features were made twice, for us as well
-    return values, [grad(objective, column) if column else [] for column in wanted]
+    return values, [grad(objective, column) if column else [] for column in wanted], objective
 
 
 def column_outputs(model: Any, inputs: list[Any], predict: Any) -> list[list[Any]]:
@@ -258,7 +294,8 @@ def network_svg(
     row = max(_ROW if weights or network.values else _NARROW_ROW, 2.0 * radius + _GAP)
     below_circles = 0.0  # room for the biases, which stand below the circles
     if weights and any(b is not None for column in network.biases for b in column):
-        row, below_circles = max(row, 2.0 * radius + _BIAS + 4.0), _BIAS
+        below_circles = _BIAS + (14.0 if network.bias_gradients else 0.0)
+        row = max(row, 2.0 * radius + below_circles + 4.0)
     pitch = _COLUMN + 2.0 * radius + stem + (40.0 if weights else 0.0)
     rows = max(len(shown) + (len(shown) < len(titles)) for shown, titles in
                zip(network.shown, network.titles))  # fmt: skip
@@ -279,6 +316,7 @@ def network_svg(
             parts += _neuron(
                 network.titles[column][j], places[column, j], radius, stem, above, under,
                 number_text(bias, number_format) if weights and bias is not None else "",
+                _bias_gradient(network, column, j, number_format),
                 f"neuron-{column}-{j}", column, column == len(network.titles) - 1,
             )  # fmt: skip
         if len(shown) < len(network.titles[column]):
@@ -287,6 +325,11 @@ def network_svg(
             parts += _missing(x, y - row, f"… {missing} more …")
     parts += _legend(number_text(largest, number_format), height - 10.0)
     return svg_root(width, height, title, _description(network, number_format), parts)
+
+
+def _bias_gradient(network: Network, column: int, j: int, number_format: NumberFormat) -> str:
+    slope = network.bias_gradients[column - 1][j] if column and network.bias_gradients else None
+    return "" if slope is None else number_text(slope, number_format)
 
 
 def _missing(x: float, y: float, text: str) -> Iterable[str]:
@@ -320,6 +363,7 @@ def _weight_lines(
 ) -> Iterable[str]:  # fmt: skip
     labels: list[str] = []
     taken: list[tuple[float, float, float]] = []  # middle and half the width of numbers
+    high = 28.0 if network.weight_gradients else 14.0
     for column, j, i, weight in _lines(network):
         (x0, y0), (x1, y1) = places[column - 1, i], places[column, j]
         x0, x1 = x0 + radius + stem, x1 - radius
@@ -331,26 +375,35 @@ def _weight_lines(
         )  # fmt: skip
         if numbers:
             text = number_text(weight, number_format)
-            half = text_width(text, 11.0) / 2.0 + 1.0
-            x, y = _free_place((x0, y0), (x1, y1), half, taken)
+            below = ""
+            if network.weight_gradients:
+                below = number_text(network.weight_gradients[column - 1][j][i], number_format)
+            half = max(text_width(text, 11.0), text_width(below, 11.0)) / 2.0 + 1.0
+            x, y = _free_place((x0, y0), (x1, y1), half, taken, high + 1.0)
             taken.append((x, y, half))
+            base = y + 4.0 - (7.0 if below else 0.0)
+            written = svg_text_element(x, base, text, 11.0, _INK, kind="weight")
+            if below:
+                written += svg_text_element(
+                    x, base + 13.0, below, 11.0, GRADIENT_COLOR, kind="weight-gradient"
+                )
             labels.append(
-                svg_element("rect", x=f"{x - half:.1f}", y=f"{y - 7.0:.1f}", rx="3",
-                            width=f"{2.0 * half:.1f}", height="14", fill="#ffffff")
-                + svg_text_element(x, y + 4.0, text, 11.0, _INK, kind="weight")
+                svg_element("rect", x=f"{x - half:.1f}", y=f"{y - high / 2.0:.1f}", rx="3",
+                            width=f"{2.0 * half:.1f}", height=f"{high:g}", fill="#ffffff")
+                + written
             )  # fmt: skip
     yield from labels
 
 
 def _free_place(
     start: tuple[float, float], end: tuple[float, float], half: float,
-    taken: list[tuple[float, float, float]],
+    taken: list[tuple[float, float, float]], high: float,
 ) -> tuple[float, float]:  # fmt: skip
     """Find a place on a line where a number covers no other one, if there is such a place."""
 
     def overlap(place: tuple[float, float]) -> float:
         return sum(
-            max(0.0, half + other - abs(place[0] - x)) * max(0.0, 15.0 - abs(place[1] - y))
+            max(0.0, half + other - abs(place[0] - x)) * max(0.0, high - abs(place[1] - y))
             for x, y, other in taken
         )
 
@@ -368,7 +421,7 @@ def largest_weight(weights: Sequence[Sequence[Sequence[float]]]) -> float:
 
 def _neuron(
     title: str, place: tuple[float, float], radius: float, stem: float, above: str, below: str,
-    bias: str, name: str, column: int, last: bool,
+    bias: str, slope: str, name: str, column: int, last: bool,
 ) -> Iterable[str]:  # fmt: skip
     x, y = place
     yield f'<g id="{name}" class="node">'
@@ -397,6 +450,9 @@ def _neuron(
                            italic=column == 0, named=column == 0)  # fmt: skip
     if bias:
         yield svg_text_element(x, y + radius + 12.0, f"b = {bias}", 11.0, _SOFT, kind="bias")
+    if slope:
+        yield svg_text_element(x, y + radius + 25.0, slope, 11.0, GRADIENT_COLOR,
+                               kind="bias-gradient")  # fmt: skip
     yield "</g>"
 
 
