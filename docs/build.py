@@ -16,7 +16,7 @@ import sys
 import zlib
 from pathlib import Path
 
-from docs import api, demos, operations
+from docs import api, demos, estimators, operations
 from docs.links import broken_links
 from docs.texts import convert
 
@@ -29,7 +29,7 @@ SECTIONS = {
     "Start here": ["start"],
     "Tutorials": ["demos/index"],
     "How-to guides": [],
-    "Reference": ["api/index"],
+    "Reference": ["api/index", "estimators"],
     "Explanation": ["engine", "compiler", "numerics", "versions"],
     "Project": ["installs", "contributing", "changelog"],
 }
@@ -78,6 +78,7 @@ def write_sources(source: Path, *, run: bool) -> None:
         shutil.copytree(figures, source / "extra" / "figures")  # as docs/*.md see them
     operations.write(source / "operations")
     api.write(source / "api")
+    estimators.write(source / "estimators.md")
     demo_pages = demos.write(source / "demos", ROOT, run=run)
     pages |= {f"demos/{Path(page).name}.py": f"demos/{page}" for page in demo_pages}
     for text, page in pages.items():

@@ -28,10 +28,17 @@ from tinygrad_edu.sklearn import (
     LinearRegression,
     LogisticRegression,
     MLPClassifier,
+    MLPRegressor,
     SoftmaxRegression,
 )
 
-ESTIMATORS = [LinearRegression, LogisticRegression, SoftmaxRegression, MLPClassifier]
+ESTIMATORS = [
+    LinearRegression,
+    LogisticRegression,
+    SoftmaxRegression,
+    MLPClassifier,
+    MLPRegressor,
+]
 # as quick as learning the data of the checks allows
 QUICK_MLP = {"hidden_layer_sizes": (8,), "learning_rate_init": 0.02, "max_iter": 30}
 
@@ -41,6 +48,13 @@ may_stop_early = pytest.mark.filterwarnings("ignore::sklearn.exceptions.Converge
 # --- scikit-learn's own checks ---
 
 
+def rows_make_batches(estimator: Any) -> dict[str, str]:
+    """A row with weight 2 is not two rows where the order of rows is drawn, there as here."""
+    draws = getattr(estimator, "solver", "lbfgs") not in ("auto", "svd", "lbfgs")
+    why = "weights change which rows a batch has; scikit-learn's own networks differ as well"
+    return {"check_sample_weight_equivalence_on_dense_data": why} if draws else {}
+
+
 @may_stop_early
 @parametrize_with_checks(
     [
@@ -48,7 +62,9 @@ may_stop_early = pytest.mark.filterwarnings("ignore::sklearn.exceptions.Converge
         LogisticRegression(),
         SoftmaxRegression(),
         MLPClassifier(**QUICK_MLP, batch_size=32),
-    ]
+        MLPRegressor(**QUICK_MLP, batch_size=32),
+    ],
+    expected_failed_checks=rows_make_batches,
 )
 def test_scikit_learn_approves(estimator: Any, check: Callable[[Any], None]) -> None:
     check(estimator)
@@ -59,16 +75,19 @@ def test_scikit_learn_approves(estimator: Any, check: Callable[[Any], None]) -> 
 @parametrize_with_checks(
     [
         LinearRegression(compiled=False, alpha=1.0),
-        LinearRegression(optimizer=Adam(0.1), max_iter=300),
+        LinearRegression(solver=Adam(0.1), max_iter=300),
         LogisticRegression(compiled=False, fit_intercept=False, max_iter=30),
         LogisticRegression(compiled=True, C=math.inf),
-        LogisticRegression(optimizer=GradientDescent(0.5), max_iter=100),
+        LogisticRegression(solver=GradientDescent(0.5), max_iter=100),
         SoftmaxRegression(compiled=False, max_iter=20),
-        SoftmaxRegression(optimizer="adam", batch_size="auto", max_iter=50),
+        SoftmaxRegression(solver="adam", batch_size="auto", max_iter=50),
         MLPClassifier(),
-        MLPClassifier((8,), compiled=True, optimizer="lbfgs", max_iter=50),
+        MLPClassifier((8,), compiled=True, solver="lbfgs", max_iter=50),
         MLPClassifier((4,), "tanh", compiled=False, learning_rate_init=0.05, max_iter=20),
-    ]
+        MLPClassifier((4,), solver="lbfgs"),
+        MLPRegressor(),
+    ],
+    expected_failed_checks=rows_make_batches,
 )
 def test_scikit_learn_approves_of_variants(estimator: Any, check: Callable[[Any], None]) -> None:
     check(estimator)
@@ -116,25 +135,25 @@ def test_classifiers_as_scikit_learn_has_them(ours: Any, load: Callable[..., Any
     assert (ours.predict(X) == theirs.predict(X)).all()
 
 
-@pytest.mark.parametrize("optimizer", [GradientDescent(0.5), Momentum(0.1), "adam"])
-def test_the_optimizers_of_the_notes_find_the_solution_too(optimizer: Any) -> None:
+@pytest.mark.parametrize("solver", [GradientDescent(0.5), Momentum(0.1), "adam"])
+def test_the_optimizers_of_the_notes_find_the_solution_too(solver: Any) -> None:
     X, y = load_iris(return_X_y=True)
     X = scale(X)[:100]
     best = LogisticRegression().fit(X, y[:100])
-    before = repr(vars(optimizer)) if not isinstance(optimizer, str) else ""
-    found = LogisticRegression(optimizer=optimizer, max_iter=3000, tol=1e-9, compiled=True)
+    before = repr(vars(solver)) if not isinstance(solver, str) else ""
+    found = LogisticRegression(solver=solver, max_iter=3000, tol=1e-9, compiled=True)
     found.fit(X, y[:100])
     assert numpy.allclose(found.coef_, best.coef_, atol=0.01)
     assert found.history_.loss[-1] < found.history_.loss[0]
-    assert not before or repr(vars(optimizer)) == before  # it works on a copy
+    assert not before or repr(vars(solver)) == before  # it works on a copy
 
 
 @may_stop_early
-@pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
-def test_eager_and_compiled_networks_are_the_same(optimizer: str) -> None:
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_eager_and_compiled_networks_are_the_same(solver: str) -> None:
     X, y = make_moons(60, noise=0.1, random_state=1)
     found = [
-        MLPClassifier((6,), "tanh", optimizer=optimizer, max_iter=12, learning_rate_init=0.05,
+        MLPClassifier((6,), "tanh", solver=solver, max_iter=12, learning_rate_init=0.05,
                       batch_size=16, random_state=3, compiled=compiled).fit(X, y)
         for compiled in (False, True)
     ]  # fmt: skip
@@ -181,7 +200,7 @@ def test_features_make_circles_separable() -> None:
 def test_copies_and_pickles(kind: Any) -> None:
     X, y = load_iris(return_X_y=True)
     X, y = scale(X)[:100], y[:100]
-    options = QUICK_MLP if kind is MLPClassifier else {}
+    options = QUICK_MLP if kind in (MLPClassifier, MLPRegressor) else {}
     estimator = kind(**options).fit(X, y)
     assert (pickle.loads(pickle.dumps(estimator)).predict(X) == estimator.predict(X)).all()
     assert not hasattr(clone(estimator), "model_")
@@ -208,18 +227,24 @@ def test_errors_say_what_was_expected() -> None:
         LogisticRegression().fit(X, y)
     with pytest.raises(ValueError, match="expected at least 2 classes, got 1 class"):
         SoftmaxRegression().fit(X[:50], y[:50])
-    with pytest.raises(ValueError, match="C: expected a number above 0, got -1"):
+    with pytest.raises(
+        ValueError, match=r"The 'C' parameter of SoftmaxRegression must be a float .*Got -1 instead"
+    ):
         SoftmaxRegression(C=-1).fit(X, y)
-    with pytest.raises(ValueError, match="alpha: expected a number from 0, got -1"):
+    with pytest.raises(
+        ValueError, match=r"The 'alpha' parameter of LinearRegression must be .*Got -1 instead"
+    ):
         LinearRegression(alpha=-1).fit(X, y)
     with pytest.raises(ValueError, match="optimizer: expected 'lbfgs', 'adam' or an optimizer"):
-        SoftmaxRegression(optimizer="newton").fit(X, y)
-    with pytest.raises(ValueError, match=r"activation: expected identity.*'cube'"):
+        SoftmaxRegression(solver="newton").fit(X, y)
+    with pytest.raises(ValueError, match=r"The 'activation' parameter .*'logistic'.*Got 'cube'"):
         MLPClassifier(activation="cube").fit(X, y)
     with pytest.raises(NotFittedError):
         MLPClassifier().predict(X)
     for wrong in (0, -3, 1.5, "all"):
-        with pytest.raises(ValueError, match="batch_size: expected"):
+        with pytest.raises(
+            ValueError, match="The 'batch_size' parameter of MLPClassifier must be an int"
+        ):
             MLPClassifier((2,), batch_size=wrong).fit(X, y)
 
 
@@ -267,4 +292,4 @@ def test_years_and_time_stamps() -> None:
 def test_a_search_that_ends_far_from_a_minimum_warns() -> None:
     X, y = [[1.7e9], [1.71e9], [1.72e9], [1.73e9]], [1.0, 3.0, 2.0, 4.0]
     with pytest.warns(ConvergenceWarning):
-        LinearRegression(optimizer="lbfgs").fit(X, y)
+        LinearRegression(solver="lbfgs").fit(X, y)
