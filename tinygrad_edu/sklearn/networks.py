@@ -80,6 +80,8 @@ class _Network(Estimator):
     """What the two have in common: everything but their targets."""
 
     _rules: ClassVar[dict[str, rules.Rule]] = _RULES
+    model_: Any
+    n_outputs_: int
 
     # --- what differs: targets and losses ---
 
@@ -102,12 +104,12 @@ class _Network(Estimator):
         """Return a network with initial weights drawn from ``random``, as Glorot and Bengio do."""
         hidden = self.hidden_layer_sizes
         widths = [int(n) for n in (hidden if numpy.ndim(hidden) else [hidden])]
-        chosen = "sigmoid" if self.activation == "logistic" else self.activation
+        chosen: Any = "sigmoid" if self.activation == "logistic" else self.activation
         last: Any = {"identity": "identity", "exp": ops.exp}.get(self._last_activation, "identity")
         model = nn.MLP(
             nin,
             [*widths, self.n_outputs_],
-            [*(chosen for _ in widths), last],
+            [*([chosen] * len(widths)), last],
             initialization="zeros",
         )
         numbers = numpy.zeros(len(model.parameters()))
@@ -220,7 +222,9 @@ class _Network(Estimator):
     @property
     def _made(self) -> dict[str, Any]:
         """Programs and graphs made for this network, which no copy takes along."""
-        return vars(self).setdefault("_programs", {})  # type: ignore[no-any-return]
+        if "_programs" not in vars(self):
+            self._programs: dict[str, Any] = {}
+        return self._programs
 
     def __getstate__(self) -> Any:
         state = dict(super().__getstate__())
@@ -471,6 +475,8 @@ class MLPClassifier(Classifier, _Network):
     """
 
     _rules: ClassVar[dict[str, rules.Rule]] = {**_RULES, "class_weight": rules.WEIGHTS}
+    classes_: Any
+    _several: bool
 
     def __init__(
         self,
@@ -532,7 +538,7 @@ class MLPClassifier(Classifier, _Network):
         tags.classifier_tags.multi_label = True
         return tags
 
-    @available_if(_takes_steps)
+    @available_if(_takes_steps)  # type: ignore[untyped-decorator]
     def partial_fit(
         self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None
     ) -> MLPClassifier:
@@ -723,7 +729,7 @@ class MLPRegressor(RegressorMixin, _Network):  # type: ignore[misc]
         tags.target_tags.multi_output = True
         return tags
 
-    @available_if(_takes_steps)
+    @available_if(_takes_steps)  # type: ignore[untyped-decorator]
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> MLPRegressor:
         """Train for one epoch on ``X`` and ``y``, going on from where training is.
 

@@ -23,7 +23,7 @@ class Rule(NamedTuple):
     words: str
     holds: Callable[[Any], bool]
 
-    def __or__(self, other: Rule) -> Rule:  # type: ignore[override]
+    def __or__(self, other: Rule) -> Rule:
         return Rule(f"{self.words} or {other.words}", lambda x: self.holds(x) or other.holds(x))
 
 
@@ -37,16 +37,19 @@ def real(low: float, high: float = math.inf, closed: str = "[)") -> Rule:
     >>> real(0.0, 1.0, "[)").words
     'a float in the range [0.0, 1.0)'
     """
-    above = (lambda x: x >= low) if closed[0] == "[" else (lambda x: x > low)
-    below = (lambda x: x <= high) if closed[1] == "]" else (lambda x: x < high)
+
+    def inside(x: Any) -> bool:
+        above = x >= low if closed[0] == "[" else x > low
+        return bool(above and (x <= high if closed[1] == "]" else x < high))
+
     return Rule(
         f"a float in the range {closed[0]}{low}, {high}{closed[1]}",
-        lambda x: _is_real(x) and above(x) and below(x),
+        lambda x: _is_real(x) and inside(x),
     )
 
 
 def _is_whole(x: Any) -> bool:
-    return isinstance(x, Integral) and not isinstance(x, bool | numpy.bool_) and x >= 1
+    return isinstance(x, Integral) and not isinstance(x, bool | numpy.bool_) and int(x) >= 1
 
 
 def names(*choices: str) -> Rule:
@@ -63,7 +66,7 @@ WHOLE = Rule("an int in the range [1, inf)", _is_whole)
 BOOLEAN = Rule("an instance of 'bool'", lambda x: isinstance(x, bool | numpy.bool_))
 INFINITY = Rule("inf", lambda x: _is_real(x) and x == math.inf)
 VERBOSE = BOOLEAN | Rule(
-    "an int in the range [0, inf)", lambda x: isinstance(x, Integral) and bool(x >= 0)
+    "an int in the range [0, inf)", lambda x: isinstance(x, Integral) and int(x) >= 0
 )
 OPTIMIZER = Rule("an optimizer of tinygrad_edu.optim", lambda x: isinstance(x, Optimizer))
 WEIGHTS = names("balanced") | Rule(
