@@ -13,8 +13,8 @@ installed scikit-learn.
 - ``MLPClassifier``, ``MLPRegressor``: with the same ``random_state`` they start from the same
   weights as scikit-learn's and take the same steps, so they find the same network up to rounding.
 
-What passes through: ``parameters`` checks what was given, ``weights`` tells how much each row
-counts, ``estimator`` has what all of them share, ``linear`` and ``networks`` are the estimators,
+What passes through: ``allowed`` checks what was given, ``weights`` tells how much each row
+counts, ``estimator`` has what all of them share, ``convex`` and ``networks`` are the estimators,
 ``steps`` are those of the networks' solvers.
 
 Needs scikit-learn, from the extra ``[sklearn]``.
@@ -39,7 +39,7 @@ except ImportError as error:
         'tinygrad_edu.sklearn needs scikit-learn 1.6 or later: pip install "tinygrad_edu[sklearn]"'
     ) from error
 
-from tinygrad_edu.sklearn.linear import LinearRegression, LogisticRegression, SoftmaxRegression
+from tinygrad_edu.sklearn.convex import LinearRegression, LogisticRegression, SoftmaxRegression
 from tinygrad_edu.sklearn.networks import MLPClassifier, MLPRegressor
 
 __all__ = [

@@ -24,7 +24,7 @@ from sklearn.utils.validation import column_or_1d, validate_data
 from tinygrad_edu import nn
 from tinygrad_edu.engine import functional, ops
 from tinygrad_edu.nn.loss import Loss
-from tinygrad_edu.sklearn import parameters as rules
+from tinygrad_edu.sklearn import allowed as rules
 from tinygrad_edu.sklearn.estimator import Classifier, Estimator, WeightPenalty, lbfgs
 from tinygrad_edu.sklearn.steps import AdamSteps, Descent, OptimizerSteps, Steps
 from tinygrad_edu.sklearn.weights import (

@@ -14,7 +14,7 @@ from sklearn.utils.validation import validate_data
 from tinygrad_edu import nn
 from tinygrad_edu.nn.loss import Loss
 from tinygrad_edu.optim import Adam
-from tinygrad_edu.sklearn import parameters as rules
+from tinygrad_edu.sklearn import allowed as rules
 from tinygrad_edu.sklearn.estimator import Classifier, Estimator, WeightPenalty, lbfgs
 from tinygrad_edu.sklearn.weights import (
     sample_weights,
