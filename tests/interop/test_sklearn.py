@@ -235,7 +235,9 @@ def test_errors_say_what_was_expected() -> None:
         ValueError, match=r"The 'alpha' parameter of LinearRegression must be .*Got -1 instead"
     ):
         LinearRegression(alpha=-1).fit(X, y)
-    with pytest.raises(ValueError, match="optimizer: expected 'lbfgs', 'adam' or an optimizer"):
+    with pytest.raises(
+        ValueError, match="The 'solver' parameter of SoftmaxRegression must be a str"
+    ):
         SoftmaxRegression(solver="newton").fit(X, y)
     with pytest.raises(ValueError, match=r"The 'activation' parameter .*'logistic'.*Got 'cube'"):
         MLPClassifier(activation="cube").fit(X, y)
