@@ -330,11 +330,6 @@ class _Network(Estimator):
             return n
         if self.batch_size == "auto":
             return min(200, n)
-        if self.batch_size > n:
-            warnings.warn(
-                f"batch_size: got {self.batch_size}, more than the {n} rows to train on; {n} taken",
-                stacklevel=5,
-            )
         return min(int(self.batch_size), n)
 
     def _hold_out(self, X: Any, y: Any, weights: Any, random: Any) -> tuple[Any, ...]:

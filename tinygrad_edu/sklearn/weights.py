@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from numbers import Real
 from typing import Any
 
 import numpy
@@ -19,7 +20,7 @@ def sample_weights(given: Any, X: Any) -> Any:
     """
     if given is None:
         return None
-    if numpy.ndim(given) == 0:
+    if isinstance(given, Real):
         weights = numpy.full(len(X), float(given))
     else:
         weights = check_array(
@@ -34,7 +35,7 @@ def sample_weights(given: Any, X: Any) -> Any:
     if (weights < 0.0).any():
         raise ValueError("Negative values in data passed to `sample_weight`")
     if not weights.any():
-        raise ValueError("Sample weights must contain at least one number above 0.")
+        raise ValueError("All sample weights are zero: at least one must be above 0.")
     return weights
 
 
