@@ -20,13 +20,6 @@ FAST = {
     "overwrites_in_pow.py", "too_early.py", "segfault.py",
 }  # fmt: skip
 
-# what the judge does not look for yet
-PENDING = {
-    "cos_value.py", "divides_whole_numbers.py", "iadd_in_place.py", "pow_by_result.py",
-    "pow_zero.py", "relu_other_spelling.py", "seen_as_a_default.py", "sin_slope.py",
-    "sqrt_slope.py",
-}  # fmt: skip
-
 
 def wanted(path: Path) -> dict[str, list[str]]:
     raw = path.read_text(encoding="utf-8", errors="replace")
@@ -54,8 +47,7 @@ def test_the_corpus_is_large_and_says_what_it_wants() -> None:
 
 
 def _marks(name: str) -> list[pytest.MarkDecorator]:
-    marks = [] if name in FAST else [pytest.mark.slow]
-    return [*marks, *([pytest.mark.xfail(reason="not looked for yet")] if name in PENDING else [])]
+    return [] if name in FAST else [pytest.mark.slow]
 
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=_marks(n)) for n in ENTRIES])
