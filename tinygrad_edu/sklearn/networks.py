@@ -471,7 +471,7 @@ class MLPClassifier(Classifier, _Network):
 
     _rules: ClassVar[dict[str, rules.Rule]] = {**_RULES, "class_weight": rules.WEIGHTS}
     classes_: Any
-    _several: bool
+    _several: bool = False
 
     def __init__(
         self,
