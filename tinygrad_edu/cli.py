@@ -413,6 +413,28 @@ def _export(arguments: Namespace) -> int:
     return 0
 
 
+def _configure_cache(parser: ArgumentParser) -> None:
+    parser.add_argument("--clear", action="store_true", help="remove all objects")
+
+
+def _cache(arguments: Namespace) -> int:
+    from tinygrad_edu.compiler.emit import object_cache
+
+    folder = object_cache.cache_folder()
+    if folder is None:
+        print("there is no cache of compiled code: no home, or TINYGRAD_EDU_CACHE=0")
+        return 0
+    if arguments.clear:
+        print(f"removed {object_cache.evict(0):,} objects from {folder}")
+        return 0
+    sizes = [size for _, size, _ in object_cache.contents()]
+    print(
+        f"{folder}: {len(sizes):,} objects of compiled code, {sum(sizes) / 2**20:.1f} of at most "
+        f"{object_cache.limit() / 2**20:.0f} MiB (TINYGRAD_EDU_CACHE_SIZE, in bytes)"
+    )
+    return 0
+
+
 # --- the program ----------------------------------------------------------------------------------
 
 COMMANDS: dict[str, Command] = {
@@ -457,6 +479,12 @@ COMMANDS: dict[str, Command] = {
         'export "tanh(w*x + b)" w x b -o neuron.o --name neuron',
         _configure_export,
         _export,
+    ),
+    "cache": Command(
+        "show the size of the cache of compiled code, or clear it",
+        "cache --clear",
+        _configure_cache,
+        _cache,
     ),
 }
 

@@ -1,7 +1,7 @@
 """From LLVM IR to code in memory: the machine at hand, and the cache of compiled objects on disk.
 
-The cache lives in ``objects`` below ``_files.cache_folder()``, for most ``~/.cache/tinygrad_edu``.
-A file is named by a hash of all that its content depends on: the IR, the CPU and its features, the
+The cache (``object_cache.py``) lives in ``objects`` below ``_files.cache_folder()``, for most
+``~/.cache/tinygrad_edu``. A file is named by a hash of all that its content depends on: the IR, the CPU and its features, the
 versions. It is written to a temporary file and renamed, so processes may share the folder; it
 carries a checksum, and what does not match is compiled again. ``TINYGRAD_EDU_CACHE=0`` turns the
 cache off.
@@ -9,19 +9,16 @@ cache off.
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import hashlib
-import os
 import threading
 import time
 from collections import OrderedDict
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
-from tinygrad_edu import _files
 from tinygrad_edu._forks import held_while_forking
+from tinygrad_edu.compiler.emit import object_cache
 from tinygrad_edu.compiler.llvm import llvm as llvm
 
 _FORMAT = "1"  # part of every cache key: raise it when the calling convention changes
@@ -81,14 +78,13 @@ def compile_object(ir: str, level: int) -> tuple[bytes, bool]:
     for part in (_FORMAT, str(level), name, features, binding_version(), ir):
         key.update(part.encode())
         key.update(b"\0")
-    path = _cached_file(key.hexdigest())
-    cached = _read(path)
+    cached = object_cache.read(key.hexdigest())
     if cached is not None:
         return cached, True
     with _LOCK:
         module = binding.parse_assembly(ir, binding.create_context())
         code = _target_machine(level).emit_object(module)
-    _write(path, code)
+    object_cache.write(key.hexdigest(), code)
     return code, False
 
 
@@ -143,38 +139,3 @@ class Library:
         if not address:
             raise RuntimeError(f"the compiled library has no function {name}")
         return ctypes.CFUNCTYPE(None, *[ctypes.c_size_t] * arguments)(address)
-
-
-# --- the cache ---
-
-
-def cache_folder() -> Path | None:
-    """Return the folder of compiled objects; ``None`` if there is none."""
-    if os.environ.get("TINYGRAD_EDU_CACHE") == "0":
-        return None
-    folder = _files.cache_folder()
-    return None if folder is None else folder / "objects"
-
-
-def _cached_file(key: str) -> Path | None:
-    folder = cache_folder()
-    return None if folder is None else folder / key[:2] / f"{key[2:]}.o"
-
-
-def _read(path: Path | None) -> bytes | None:
-    if path is None:
-        return None
-    try:
-        data = path.read_bytes()
-    except OSError:
-        return None
-    code = data[32:]
-    return code if hashlib.sha256(code).digest() == data[:32] and code else None
-
-
-def _write(path: Path | None, code: bytes) -> None:
-    if path is None:
-        return
-    with contextlib.suppress(OSError):  # a full disk or a read-only home costs time, not results
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _files.write_atomically(path, hashlib.sha256(code).digest() + code)
