@@ -175,7 +175,14 @@ ENGINE = {
     for path in (Path(tinygrad_edu.__file__).parent / "engine").glob("*.py")
     if path.stem != "__init__"
 }
-FLOOR = {"_saved", "_version", "functional", "engine", *(f"engine.{name}" for name in ENGINE)}
+FLOOR = {
+    "_forks",
+    "_saved",
+    "_version",
+    "functional",
+    "engine",
+    *(f"engine.{name}" for name in ENGINE),
+}
 
 
 def _imported_by(code: str) -> set[str]:

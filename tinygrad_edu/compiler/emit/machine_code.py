@@ -1,10 +1,10 @@
 """From LLVM IR to code in memory: the machine at hand, and the cache of compiled objects on disk.
 
 The cache (``object_cache.py``) lives in ``objects`` below ``_files.cache_folder()``, for most
-``~/.cache/tinygrad_edu``. A file is named by a hash of all that its content depends on: the IR, the CPU and its features, the
-versions. It is written to a temporary file and renamed, so processes may share the folder; it
-carries a checksum, and what does not match is compiled again. ``TINYGRAD_EDU_CACHE=0`` turns the
-cache off.
+``~/.cache/tinygrad_edu``. A file is named by a hash of all that its content depends on: the IR,
+the CPU and its features, the versions. It is written to a temporary file and renamed, so processes
+may share the folder; it carries a checksum, and what does not match is compiled again.
+``TINYGRAD_EDU_CACHE=0`` turns the cache off.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 What is read here is run, so it is taken from regular files alone that belong to the user, in
 folders that nobody else may write to; links are not followed, and a pipe in the place of a file is
-no reason to wait. The checksum covers the key, so one valid object copied over another is no hit. The
-folder is kept below a size: what was not used for longest goes first.
+no reason to wait. The checksum covers the key, so one valid object copied over another is no hit.
+The folder is kept below a size: what was not used for longest goes first.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ def wrapped(text: str, size: float, width: float) -> list[str]:
     """Break a line where it may be broken: before equal signs, else in sums, else at spaces.
 
     >>> wrapped("df/dx = 4 + 12 = 16", 10.0, 60.0)
-    ['df/dx = 4', '+ 12 = 16']
+    ['df/dx', '= 4 + 12', '= 16']
     >>> wrapped("abcdefgh", 10.0, 20.0)
     ['abc', 'def', 'gh']
     """
