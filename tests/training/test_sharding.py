@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import random
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
@@ -373,10 +374,38 @@ def test_wrong_arguments() -> None:
             Sharding(*arguments)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="executor: expected"):
         fit(model, X, SIGNS, loss=hinge, executor="processes")  # type: ignore[arg-type]
-    with pytest.raises(TypeError, match="must be importable by a worker"):
-        fit(model, X, SIGNS, loss=Loss(lambda p, t: p * t), executor=Here())
     with ThreadPoolExecutor(1) as pool:  # threads need no importing
         fit(model, X, SIGNS, loss=Loss(lambda p, t: p * t), executor=pool, epochs=1)
+
+
+def test_what_lives_in_a_function_needs_cloudpickle(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "cloudpickle", None)
+    with pytest.raises(TypeError, match=r"must be importable by a worker .* or cloudpickle"):
+        fit(MLP(2, [1]), X, SIGNS, loss=Loss(lambda p, t: p * t), executor=Here())
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_a_loss_of_a_notebook_is_sent_by_value(
+    processes: ProcessPoolExecutor, compiled: bool
+) -> None:
+    pytest.importorskip("cloudpickle")
+    scale = 0.5
+    found = []
+    for options in ({}, {"executor": Sharding(processes, shards=2), "compiled": compiled}):
+        model = MLP(2, [2, 1], seed=3)
+        loss = Loss(lambda p, t: scale * (p - t) ** 2, reduction="sum")
+        history = fit(model, X, SIGNS, loss=loss, epochs=3, learning_rate=0.01, **options)
+        found.append([*history.loss, *(p.data for p in model.parameters())])
+    assert found[1] == pytest.approx(found[0], rel=1e-12)
+
+
+def test_a_client_is_told_from_its_executor() -> None:
+    class Client:
+        def get_executor(self) -> Executor:
+            return Here()
+
+    with pytest.raises(TypeError, match=r"got Client; write executor=client\.get_executor\(\)"):
+        Sharding(Client())  # type: ignore[arg-type]
 
 
 def test_the_number_of_shards_is_that_of_the_workers() -> None:

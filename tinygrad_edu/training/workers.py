@@ -59,10 +59,11 @@ class Sharding:
 
     def __post_init__(self) -> None:
         if not isinstance(self.executor, Executor):
-            raise TypeError(
-                "executor: expected a concurrent.futures.Executor, "
-                f"got {type(self.executor).__name__}"
-            )
+            kind = type(self.executor).__name__
+            hint = ""
+            if hasattr(self.executor, "get_executor"):  # dask's Client, and what is like it
+                hint = "; write executor=client.get_executor()"
+            raise TypeError(f"executor: expected a concurrent.futures.Executor, got {kind}{hint}")
         for name, least in (("shards", 1), ("retries", 0)):
             number = getattr(self, name)
             if name == "shards" and number is None:
@@ -77,6 +78,19 @@ class Sharding:
         """The number of shards."""
         workers = getattr(self.executor, "_max_workers", None)
         return self.shards or (workers if isinstance(workers, int) else os.cpu_count()) or 1
+
+
+def _pickled(work: Any) -> bytes:
+    """Pickle work; where cloudpickle is installed, also what only lives in a notebook or function.
+
+    cloudpickle takes such things by value, and workers need it to read them. What can be imported
+    goes by name in either case, and is read by plain pickle.
+    """
+    try:
+        import cloudpickle
+    except ImportError:
+        return pickle.dumps(work)
+    return bytes(cloudpickle.dumps(work))
 
 
 class Workers:
@@ -97,11 +111,12 @@ class Workers:
             self.sent_first = work
         else:
             try:
-                self.work = pickle.dumps(work)
+                self.work = _pickled(work)
             except Exception as error:
                 raise TypeError(
                     "executor: model, loss and their functions must be importable by a worker "
-                    f"process (no lambdas, nothing defined inside a function): {error}"
+                    "process (no lambdas, nothing defined inside a function), or cloudpickle "
+                    f"installed: {error}"
                 ) from error
 
     def sums(self, numbers: Any, batch: Sequence[int], place: str) -> list[Sums]:
