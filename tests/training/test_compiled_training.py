@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import gc
 import math
 import random
@@ -709,3 +710,15 @@ def test_a_warning_turned_into_an_error_changes_nothing() -> None:
     with pytest.raises(RuntimeWarning, match="trains eagerly"):  # as pytest is set up here
         fit(model, ROWS, SIGNS, loss=squared_error, compiled=True)
     assert numbers(model) == before
+
+
+@pytest.mark.parametrize("optimizer", [Adam(0.1), RMSProp(0.1), AdaGrad(0.1)])
+def test_what_an_optimizer_remembers_may_not_overflow(optimizer: Any) -> None:
+    """The square of a gradient of 1e200 is infinite: steps would be 0 from then on, unnoticed."""
+    for compiled in (False, True):
+        model = LinearRegression(1, seed=0)
+        before = [p.data for p in model.parameters()]
+        with pytest.raises(FloatingPointError, match="what it remembers of parameter 0"):
+            fit(model, [[1e100], [2e100]], [1e60, 2e60], loss=squared_error,
+                optimizer=copy.deepcopy(optimizer), epochs=5, compiled=compiled)  # fmt: skip
+        assert [p.data for p in model.parameters()] == before

@@ -137,8 +137,7 @@ def steps_ir(step: Step) -> str:
         if step.clip_value is not None:
             g = _clamp(w, g, step.clip_value, lanes)
         w.store(g, "%next", index, lanes)
-        moved = update.write(index, g, lanes)
-        nothing = w.let(f"fmul {kind(lanes)} {moved}, {w.literal(0.0, lanes)}")  # nan if not finite
+        nothing = update.write(index, g, lanes)
         return [*totals, w.let(f"fadd {kind(lanes)} {sums[-1]}, {nothing}")]
 
     totals, start = _for_all(w, "move", step.parameters, move, 1 if factor else 2, start)
@@ -389,7 +388,11 @@ class _Update:
         return operation(self.w, op.name, operands, lanes)
 
     def write(self, index: str, gradient: str, lanes: int) -> str:
-        """Write the update of the parameters from ``index`` on; return their new numbers."""
+        """Write the update of the parameters from ``index`` on.
+
+        Returns:
+            0 times their new numbers and what is remembered of them: nan if any is not finite.
+        """
         w, part = self.w, self.step.part
         values = dict(self.scalars if lanes == 1 else self.vectors)
         values[self.inputs[0]] = w.load("%shared", index, lanes)
@@ -402,4 +405,9 @@ class _Update:
         w.store(moved, "%other", index, lanes)
         for i, number in enumerate(state, start=1):
             w.store(number, w.address("%next", i * part), index, lanes)
-        return moved
+        zero = w.literal(0.0, lanes)
+        nothing = w.let(f"fmul {kind(lanes)} {moved}, {zero}")
+        for number in state:  # else its steps would be 0 from then on
+            of_state = w.let(f"fmul {kind(lanes)} {number}, {zero}")
+            nothing = w.let(f"fadd {kind(lanes)} {nothing}, {of_state}")
+        return nothing
