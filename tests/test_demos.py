@@ -81,7 +81,9 @@ def test_make_demo_draws_the_notes_figures_and_trains(demos, tmp_path, capsys):
         assert name in printed
 
 
-@pytest.mark.parametrize("name", ["02_least_squares", "09_classification"])
+@pytest.mark.parametrize(
+    "name", ["02_least_squares", pytest.param("09_classification", marks=pytest.mark.slow)]
+)
 def test_a_full_demo_in_native_code_reaches_its_goals(demos, name, tmp_path):
     demos(name).main(full=True, compiled=True, folder=str(tmp_path))  # and its own assertions hold
 

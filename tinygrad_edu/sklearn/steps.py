@@ -106,6 +106,7 @@ class OptimizerSteps:
         self.optimizer = deepcopy(optimizer)
         # who steps in another way than by update alone does so here too
         self.compiled = compiled and type(optimizer).step is Optimizer.step
+        self.parameters: list[Value] = []
         self.state: Any = None
         self._program: Any = None
 
@@ -115,11 +116,14 @@ class OptimizerSteps:
     def step(self, numbers: Any, gradient: Any) -> Any:
         optimizer = self.optimizer
         if not self.compiled:
-            parameters = [Value(x) for x in numbers.tolist()]
-            for parameter, slope in zip(parameters, gradient.tolist()):
-                parameter.grad = slope
-            optimizer.step(parameters)
-            return numpy.array([parameter.data for parameter in parameters])
+            if len(self.parameters) != len(numbers):
+                self.parameters = [Value(x) for x in numbers.tolist()]
+            for parameter, number, slope in zip(
+                self.parameters, numbers.tolist(), gradient.tolist()
+            ):
+                parameter.data, parameter.grad = number, slope
+            optimizer.step(self.parameters)
+            return numpy.array([parameter.data for parameter in self.parameters])
         if self.state is None:
             self.state = numpy.tile(numpy.array(optimizer.initial, float), (len(numbers), 1))
         if self._program is None:
