@@ -181,7 +181,7 @@ def check(source, seed, monkeypatch):
 @pytest.mark.parametrize("kind", KINDS)
 def test_random_loops_equal_the_engine(kind, eager_to_roll, monkeypatch):
     loops = 0
-    for seed in range(1):
+    for seed in range(1 if kind in ("wide", "sweeps", "in place") else 2):
         loops += check(program(seed, kind), seed, monkeypatch)
     assert loops or kind not in ("skips", "nested", "in place", "sweeps", "wide", "decay")
 

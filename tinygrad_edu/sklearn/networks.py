@@ -654,8 +654,8 @@ class MLPRegressor(RegressorMixin, _Network):  # type: ignore[misc]
 
     >>> import numpy
     >>> X = numpy.linspace(-1.0, 1.0, 20)[:, None]
-    >>> mlp = MLPRegressor(hidden_layer_sizes=8, solver="lbfgs", random_state=1).fit(X, X[:, 0] ** 2)
-    >>> mlp.score(X, X[:, 0] ** 2) > 0.99
+    >>> mlp = MLPRegressor(hidden_layer_sizes=8, solver="lbfgs", random_state=1)
+    >>> mlp.fit(X, X[:, 0] ** 2).score(X, X[:, 0] ** 2) > 0.99
     True
     """
 
