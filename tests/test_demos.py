@@ -52,7 +52,11 @@ def test_there_is_a_demo_for_every_section():
     assert [name[:2] for name in DEMOS] == [f"{i:02}" for i in range(1, 10)]
 
 
-@pytest.mark.parametrize("name", REDUCED)
+# the last one is what `make demo` runs, which has a test of its own
+@pytest.mark.parametrize(
+    "name",
+    [*sorted(REDUCED)[:-1], pytest.param("09_classification", marks=pytest.mark.slow)],
+)
 def test_a_demo_runs_and_draws(demos, name, tmp_path, capsys):
     options, figures = REDUCED[name]
     demos(name).main(**options, folder=str(tmp_path))

@@ -165,7 +165,7 @@ def test_strict_layers_are_the_engines_bit_for_bit():
         assert compile(f, strict=True)(p, x) == f(p.tolist(), x.tolist())
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=SLOW)
+@settings(max_examples=8, deadline=None, suppress_health_check=SLOW)
 @given(st.data())
 def test_loops_and_straight_line_code_agree(data):
     """Random layers with random wiring: affine, permuted, ragged and shared operands."""

@@ -60,9 +60,7 @@ def rows_make_batches(estimator: Any) -> dict[str, str]:
     [
         LinearRegression(),
         LogisticRegression(),
-        SoftmaxRegression(),
         MLPClassifier(**QUICK_MLP, batch_size=32),
-        MLPRegressor(**QUICK_MLP, batch_size=32),
     ],
     expected_failed_checks=rows_make_batches,
 )
@@ -74,6 +72,8 @@ def test_scikit_learn_approves(estimator: Any, check: Callable[[Any], None]) -> 
 @may_stop_early
 @parametrize_with_checks(
     [
+        SoftmaxRegression(),
+        MLPRegressor(**QUICK_MLP, batch_size=32),
         LinearRegression(compiled=False, alpha=1.0),
         LinearRegression(solver=Adam(0.1), max_iter=300),
         LogisticRegression(compiled=False, fit_intercept=False, max_iter=30),
