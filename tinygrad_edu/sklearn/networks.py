@@ -646,11 +646,8 @@ class MLPRegressor(RegressorMixin, _Network):  # type: ignore[misc]
     Args:
         loss: ``"squared_error"``, or ``"poisson"``: half the deviance of counts, for targets from
             0; the output of the network then has an ``exp``.
-        hidden_layer_sizes, activation, solver, alpha, batch_size, learning_rate,
-            learning_rate_init, power_t, max_iter, shuffle, random_state, tol, verbose, warm_start,
-            momentum, nesterovs_momentum, early_stopping, validation_fraction, beta_1, beta_2,
-            epsilon, n_iter_no_change, max_fun, compiled: As for ``MLPClassifier``; the score of
-            early stopping is R^2.
+        compiled: As for ``MLPClassifier``, and so are all the others; the score of early stopping
+            is R^2.
 
     >>> import numpy
     >>> X = numpy.linspace(-1.0, 1.0, 20)[:, None]
