@@ -67,6 +67,8 @@ def test_names_for_wrt_and_shared() -> None:
     assert (
         fast.value_and_grad(0.7, 1.0, 2.0, wrt="x")[1] == fast.value_and_grad(0.7, 1.0, 2.0)[1][1]
     )
+    several = fast.value_and_grad(0.7, 1.0, 2.0, wrt=("x", "w"))[1]
+    assert several == fast.value_and_grad(0.7, 1.0, 2.0, wrt=(1, 0))[1]
     with pytest.raises(ValueError, match="wrt: 'z' is no argument of this call"):
         fast.value_and_grad(0.7, 1.0, 2.0, wrt="z")
 

@@ -249,6 +249,14 @@ def test_a_function_that_counts_its_calls_is_no_other_function() -> None:
     with pytest.raises(TypeError, match="does something else each time"):
         compile(g)(1.0)
 
+    def in_a_loop(x: Any) -> Any:
+        counter[0] += 1
+        factor = float(counter[0])
+        return F.scan(lambda state, y: 0.5 * state + factor * y, x, [1.0, 2.0, 3.0])
+
+    with pytest.raises(TypeError, match="does something else each time"):
+        compile(in_a_loop)(1.0)
+
 
 def test_what_changes_at_every_call_is_told() -> None:
     held = {"rate": 0.0}

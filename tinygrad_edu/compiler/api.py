@@ -710,10 +710,13 @@ class Compiled(Generic[R]):
                     RuntimeWarning,
                     stacklevel=6,
                 )
-            self._survey = survey = Survey(self.function, ignored=self._own)
-            self._look = self._looks.setdefault(survey.key, len(self._looks))
+            self._look_anew()
             self._known.clear()
         return self._look
+
+    def _look_anew(self) -> None:
+        self._survey = Survey(self.function, ignored=self._own)
+        self._look = self._looks.setdefault(self._survey.key, len(self._looks))
 
     def _look_after(self, question: str, shapes: tuple[Shape, ...], drawn: list[Any]) -> None:
         """See whether the function, when it was traced, changed what it uses itself."""
@@ -722,8 +725,7 @@ class Compiled(Generic[R]):
             return
         check_repeats(self.function, shapes, question)
         self._own |= frozenset(survey.changes())
-        self._survey = survey = Survey(self.function, ignored=self._own)
-        self._look = self._looks.setdefault(survey.key, len(self._looks))
+        self._look_anew()
 
     # --- running it ---
 

@@ -125,26 +125,28 @@ def moved(chosen: Any, positions: dict[int | str, int], count: int, what: str) -
     return chosen
 
 
+def _names_in(chosen: Any) -> bool:
+    kind = type(chosen)
+    return kind is str or (kind in (list, tuple) and any(type(x) is str for x in chosen))
+
+
 def takes_names(method: F) -> F:
     """Let a method of ``Compiled`` take the function's arguments by keyword, and static ones."""
     parameters = inspect.signature(method).parameters.values()
-    options = frozenset(p.name for p in parameters if p.kind is p.KEYWORD_ONLY)
+    options = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
 
     @wraps(method)
     def asked(self: Any, *args: Any, **named: Any) -> Any:
-        if not self.static and options.issuperset(named):
-            for option in ("wrt", "shared"):
-                if type(named.get(option)) is str:
-                    break
-            else:
-                return method(self, *args, **named)
-        chosen = {name: named.pop(name) for name in options & named.keys()}
+        by_name = _names_in(named.get("wrt")) or _names_in(named.get("shared"))
+        if not self.static and not by_name and options.keys() >= named.keys():
+            return method(self, *args, **named)
+        chosen = {name: named.pop(name) for name in options.keys() & named.keys()}
         other, args, positions, count = self.arranged(args, named)
-        for option in ("wrt", "shared"):
-            if option in chosen:
-                chosen[option] = moved(chosen[option], positions, count, option)
-            elif option == "shared" and option in options and method.__name__[0] == "b":
-                chosen[option] = tuple(x for x in (positions.get(0),) if x is not None)
+        for option in chosen.keys() & {"wrt", "shared"}:
+            chosen[option] = moved(chosen[option], positions, count, option)
+        if options.get("shared"):  # the default is of arguments where they were
+            kept = [positions[x] for x in options["shared"] if x in positions]
+            chosen.setdefault("shared", tuple(kept))
         return method(other, *args, **chosen)
 
     return cast(F, asked)

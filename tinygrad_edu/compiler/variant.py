@@ -22,6 +22,7 @@ from tinygrad_edu.compiler.trace.compressed import (
 from tinygrad_edu.compiler.trace.gradient_program import gradients
 from tinygrad_edu.compiler.trace.lowering import lower
 from tinygrad_edu.compiler.trace.program import Program, outside
+from tinygrad_edu.compiler.trace.program_form import form_of_program
 from tinygrad_edu.compiler.trace.scan_row import CannotScan
 from tinygrad_edu.compiler.trace.scan_trace import recorder, symbols_for
 from tinygrad_edu.compiler.trace.symbol import Symbol, node_in
@@ -229,10 +230,8 @@ def check_repeats(function: Callable[..., Any], shapes: Sequence[Shape], questio
     forms = []
     for _ in range(2):
         program, _, result = _run_on_symbols(function, shapes, question, True)
-        nodes = [x.index if type(x) is Symbol else repr(x) for x in outputs_of(result, "result")[1]]
-        rows = [op if op is None else (op.name, op.parameter) for op in program.rows]
-        constants = {node: repr(number) for node, number in program.constants.items()}
-        forms.append((rows, program.codes, program.starts, program.operands, constants, nodes))
+        nodes = [node_in(program, x, "result") for x in outputs_of(result, "result")[1]]
+        forms.append(form_of_program(program, nodes))
     if forms[0] != forms[1]:
         raise TypeError(
             "compile: the function does something else each time it is called (it draws "

@@ -16,10 +16,10 @@ from tinygrad_edu.compiler.loops.storage import Request
 from tinygrad_edu.compiler.trace.gradient_program import gradients
 from tinygrad_edu.compiler.trace.lowering import lower
 from tinygrad_edu.compiler.trace.program import Program
-from tinygrad_edu.compiler.trace.scan_row import CannotScan, Scan
+from tinygrad_edu.compiler.trace.program_form import form_of_program
+from tinygrad_edu.compiler.trace.scan_row import CannotScan
 from tinygrad_edu.compiler.trace.scan_trace import recorder, symbols_for
 from tinygrad_edu.compiler.trace.symbol import Symbol, node_in
-from tinygrad_edu.engine.operation import Op
 from tinygrad_edu.engine.tracing import lifting
 from tinygrad_edu.engine.value import Value
 from tinygrad_edu.nn.loss import predictor
@@ -54,7 +54,7 @@ class Traced:
             scans = False
             self.program, self.inputs, self.outputs = _trace(function, count, parameters, scans)
         again = _trace(function, count, parameters, scans)
-        if _form(self.program, self.outputs) != _form(again[0], again[2]):
+        if form_of_program(self.program, self.outputs) != form_of_program(again[0], again[2]):
             raise TypeError(
                 "it does something else each time it is called, and compiled code would repeat "
                 "what it did once"
@@ -79,22 +79,6 @@ def _trace(
         found = function(symbols)
     outputs = [node_in(program, x, "result") for x in found]
     return program, [s.index for s in symbols], outputs
-
-
-def _form(program: Program, outputs: list[int]) -> tuple[Any, ...]:
-    rows = [op if op is None else _row_form(op) for op in program.rows]
-    constants = {node: repr(number) for node, number in program.constants.items()}
-    # A Value made on the spot is another one each time; what counts is its number.
-    captured = [(repr(value.data), node) for value, node in program.captured.items()]
-    return rows, program.codes, program.starts, program.operands, constants, captured, outputs
-
-
-def _row_form(op: Op) -> tuple[Any, ...]:
-    if not isinstance(op, Scan):
-        return op.name, op.parameter
-    step = op.loop
-    inputs = (step.state, step.xs, step.captured)
-    return op.turns, op.trail, inputs, _form(step.program, [*step.new_state, *step.ys])
 
 
 class Objective:
