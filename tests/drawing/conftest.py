@@ -5,9 +5,11 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, get_args
 
 import pytest
+from chromium import OpenPage, browser, watched
 
 from tinygrad_edu.drawing.figures.layout_engines import Engine, use_layout_engine
 
@@ -38,3 +40,17 @@ def graphviz(request: Any) -> Any:
     if reason := missing(request.param):
         pytest.skip(reason)
     return request.param
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    """A running browser, for a test module."""
+    with browser() as running:
+        yield running
+
+
+@pytest.fixture
+def open_page(chromium: Any, tmp_path: Path) -> Iterator[OpenPage]:
+    """Open pages, and watch what they ask for and complain about."""
+    with watched(chromium, tmp_path) as opened:
+        yield opened

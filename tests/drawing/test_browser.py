@@ -10,13 +10,12 @@ import json
 import math
 import random
 import re
-from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
-from chromium import OpenPage, browser, watched
+from chromium import OpenPage
 from reference import ALL_OPS, op_id, sample_operands
 from test_javascript import cases, compare, script
 
@@ -25,18 +24,6 @@ from tinygrad_edu.drawing.pages.step_page import step_through
 from tinygrad_edu.drawing.words.explanation import explain
 from tinygrad_edu.engine import functional, ops
 from tinygrad_edu.engine.value import topological_order
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    with browser() as running:
-        yield running
-
-
-@pytest.fixture
-def open_page(chromium: Any, tmp_path: Path) -> Iterator[OpenPage]:
-    with watched(chromium, tmp_path) as opened:
-        yield opened
 
 
 def figure_2(x: float = 2.0, y: float = 3.0, z: float = 4.0) -> Value:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import io
 import random
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-from chromium import OpenPage, browser, watched
+from chromium import OpenPage
 
 from tinygrad_edu import Value
 from tinygrad_edu.drawing.pages.course import Course
@@ -53,18 +52,6 @@ GRAPHS = [
     thrice,
     *(pytest.param(graph, marks=pytest.mark.slow) for graph in (figure_2, softmax, square)),
 ]
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    with browser() as running:
-        yield running
-
-
-@pytest.fixture
-def open_page(chromium: Any, tmp_path: Path) -> Iterator[OpenPage]:
-    with watched(chromium, tmp_path) as opened:
-        yield opened
 
 
 def texts(svg: str, kind: str) -> list[str]:

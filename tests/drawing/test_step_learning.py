@@ -4,27 +4,13 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from chromium import OpenPage, browser, watched
+from chromium import OpenPage
 
 from tinygrad_edu import MLP, Value, functional
 from tinygrad_edu.drawing.pages.step_page import step_through
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    with browser() as running:
-        yield running
-
-
-@pytest.fixture
-def open_page(chromium: Any, tmp_path: Path) -> Iterator[OpenPage]:
-    with watched(chromium, tmp_path) as opened:
-        yield opened
 
 
 def figure_2() -> Value:

@@ -6,12 +6,10 @@ import json
 import math
 import random
 import re
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from chromium import OpenPage, browser, watched
+from chromium import OpenPage
 
 from tinygrad_edu import Value, grad
 from tinygrad_edu.drawing.figures.network import (
@@ -135,18 +133,6 @@ def test_errors() -> None:
 
 
 # --- in the browser -------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    with browser() as running:
-        yield running
-
-
-@pytest.fixture
-def open_page(chromium: Any, tmp_path: Path) -> Iterator[OpenPage]:
-    with watched(chromium, tmp_path) as opened:
-        yield opened
 
 
 @pytest.mark.parametrize("name", MODELS)
