@@ -8,6 +8,7 @@ import html
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from textwrap import shorten
 
 from tinygrad_edu._files import write_atomically
 from tinygrad_edu.grading.causes import cause_of
@@ -55,7 +56,8 @@ pre { background: var(--panel); border: 1px solid var(--line); border-radius: 6p
   padding: 0.6rem 0.8rem; overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; }
 th, td { text-align: left; vertical-align: top; padding: 0.3rem 0.6rem 0.3rem 0;
-  border-bottom: 1px solid var(--line); overflow-wrap: anywhere; }
+  border-bottom: 1px solid var(--line); overflow-wrap: break-word; }
+td.soft { overflow-wrap: anywhere; }
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums;
   white-space: nowrap; }
 .wide { overflow-x: auto; }
@@ -225,9 +227,10 @@ def class_page(
         tone = "good" if record.verdict == "passed" else "bad"
         score = f"{record.score:.0%}" if record.graded else ""
         first = record.message or next((c.message for c in record.failures), "")
+        first = shorten(first, 200, placeholder=" ...")
         rows.append(
             f'<tr><td>{link(record)}</td><td class="{tone}">{record.verdict}</td>'
-            f'<td class="number">{score}</td><td class="soft">{_prose(first[:200])}</td></tr>'
+            f'<td class="number">{score}</td><td class="soft">{_prose(first)}</td></tr>'
         )
     head = '<tr><th>submission</th><th>verdict</th><th class="number">score</th><th>first</th></tr>'
     parts.append(f'<h2>Everybody</h2><div class="wide"><table>{head}{"".join(rows)}</table></div>')
